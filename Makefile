@@ -1,0 +1,55 @@
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# What is installed, by hash; a changed lock or project file installs again.
+INSTALLED := $(VENV)/installed
+DEMO := var/demo
+
+.PHONY: help setup demo test lint check dev serve bench lock
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(INSTALLED) ## Create .venv and install what requirements.lock names
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) was not found." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
+		echo "Python 3.11 to 3.13 is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another one by 'make PYTHON=python3.12'." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked packages into $(VENV); this takes a few minutes the first time."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Make sample data, refresh everything, show the scores
+	@$(BIN)/sales sample $(DEMO)/source --stores 60 --days 942 --seed 1
+	@$(BIN)/sales refresh --home $(DEMO) --source $(DEMO)/source
+	@echo
+	@echo "Look at it:  make dev                                     the graph in the Dagster UI"
+	@echo "             .venv/bin/sales forecast --home $(DEMO) --store 1"
+	@echo "             .venv/bin/sales insights --home $(DEMO)"
+
+test: setup ## Run the tests
+	@$(BIN)/python -m pytest
+
+lint: setup ## Check format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+check: lint test ## Lint and test, as CI does
+
+dev: setup ## Open the Dagster UI on port 3000
+	@$(BIN)/sales dev --home $(if $(wildcard $(DEMO)/warehouse.duckdb),$(DEMO),var)
+
+bench: setup ## Measure a full-size refresh, stage by stage
+	@$(BIN)/python -m benchmarks.refresh
+
+lock: ## Resolve requirements.lock anew (needs uv)
+	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-strip-extras --no-header --no-annotate --output-file requirements.lock

@@ -1,0 +1,1 @@
+"""The Dagster code location of the sales forecasting platform. Importing it imports nothing."""

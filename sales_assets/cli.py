@@ -1,0 +1,205 @@
+"""The command `sales`."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sales_assets.errors import SalesError
+from sales_assets.settings import MAX_HORIZON, Settings
+
+FORMATS = ("table", "csv", "json", "parquet")
+
+
+class _PlainErrors(click.Group):
+    """Tells what a user can mend in one sentence on stderr, with exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SalesError as error:
+            click.echo(f"sales: {error}", err=True)
+            sys.exit(1)
+
+
+home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of warehouse, models and results.  [default: $SALES_HOME or var]",
+)
+format_option = click.option(
+    "--format", "kind", type=click.Choice(FORMATS), default="table", show_default=True
+)
+
+
+@click.group(cls=_PlainErrors, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Forecast a retail chain's daily sales, and ask what drives them."""
+
+
+@main.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--stores", type=int, default=60, show_default=True, help="Number of stores.")
+@click.option("--days", type=int, default=942, show_default=True, help="Days of history.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed, same files.")
+@home_option
+def sample(directory: Path, stores: int, days: int, seed: int, home: Path | None) -> None:
+    """Write sample data in Kaggle's file format into DIRECTORY."""
+    from sales_assets.sources.sample import write_sample
+
+    write_sample(directory, stores=stores, days=days, seed=seed)
+    click.echo(f"{stores} stores × {days} days written to {directory}", err=True)
+
+
+@main.command()
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path),
+    help="Directory or .zip with train.csv, store.csv and perhaps test.csv.  "
+    "[default: $SALES_SOURCE, or what was delivered before]",
+)
+@click.option(
+    "--horizon",
+    type=click.IntRange(1, MAX_HORIZON),
+    help="Days ahead.  [default: $SALES_HORIZON or 42]",
+)
+@home_option
+def refresh(source: Path | None, horizon: int | None, home: Path | None) -> None:
+    """Load a delivery, learn, forecast and publish: the job that runs every week."""
+    settings = Settings.choose(home=home, source=source, horizon=horizon)
+    from sales_assets.reading import print_scores
+    from sales_assets.runs import run_job
+
+    run_job("weekly_refresh", settings)
+    print_scores(settings)
+
+
+@main.command()
+@click.argument("sql")
+@format_option
+@home_option
+def query(sql: str, kind: str, home: Path | None) -> None:
+    """Run SQL on the published results."""
+    from sales_assets.reading import print_query
+
+    print_query(Settings.choose(home=home), sql, kind)
+
+
+@main.command()
+@click.argument("name", required=False)
+@format_option
+@home_option
+def insights(name: str | None, kind: str, home: Path | None) -> None:
+    """List the questions that were answered, or print the answer called NAME."""
+    from sales_assets.reading import print_insight, print_insights
+
+    settings = Settings.choose(home=home)
+    if name is None:
+        print_insights(settings)
+    else:
+        print_insight(settings, name, kind)
+
+
+@main.command()
+@click.option("--store", type=int, help="One store only.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write a .csv or .parquet file."
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(("table", "csv", "json", "kaggle")),
+    default="table",
+    show_default=True,
+    help="kaggle: a submission, Id and Sales for every row of test.csv.",
+)
+@home_option
+def forecast(store: int | None, out: Path | None, kind: str, home: Path | None) -> None:
+    """Print the newest forecasts: of every store, or of one; as a table, the chain's days."""
+    from sales_assets.reading import print_forecast
+
+    print_forecast(Settings.choose(home=home), store, out, kind)
+
+
+@main.group()
+def models() -> None:
+    """List the ensemble's versions, and choose the one in use."""
+
+
+@models.command("list")
+@home_option
+def list_(home: Path | None) -> None:
+    """List every version with its scores."""
+    from sales_assets.reading import print_versions
+
+    print_versions(Settings.choose(home=home))
+
+
+@models.command()
+@click.argument("version", required=False)
+@home_option
+def show(version: str | None, home: Path | None) -> None:
+    """Print what is recorded of VERSION, or of the champion."""
+    from sales_assets.reading import print_version
+
+    print_version(Settings.choose(home=home), version)
+
+
+@models.command()
+@click.argument("version")
+@click.option("--reason", default="chosen by hand", show_default=True, help="Kept with it.")
+@home_option
+def promote(version: str, reason: str, home: Path | None) -> None:
+    """Make VERSION the champion until told otherwise; "newest" follows the newest again."""
+    settings = Settings.choose(home=home)
+    _change_champion(settings, lambda store: store.choose(version, reason))
+
+
+@models.command()
+@click.option("--reason", default="rolled back by hand", show_default=True, help="Kept with it.")
+@home_option
+def rollback(reason: str, home: Path | None) -> None:
+    """Make the champion before this one the champion again."""
+    settings = Settings.choose(home=home)
+    _change_champion(settings, lambda store: store.roll_back(reason))
+
+
+def _change_champion(settings: Settings, change: Callable[[Any], Any]) -> None:
+    from sales_assets.forecasting.model_store import ModelStore
+    from sales_assets.runs import run_job
+
+    champion = change(ModelStore(settings.models))
+    run_job("publication", settings)
+    click.echo(f"The champion is {champion.version}, and its forecasts are published.", err=True)
+
+
+@main.command()
+@click.option("--port", type=int, default=3000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--source", type=click.Path(path_type=Path), help="What a refresh there loads.")
+@home_option
+def dev(port: int, host: str, source: Path | None, home: Path | None) -> None:
+    """Open the Dagster UI on this machine, with the weekly schedule running."""
+    settings = Settings.choose(home=home, source=source)
+    # The UI's processes start elsewhere, so that paths must not depend on the directory.
+    Settings.choose(
+        home=settings.home.absolute(), source=settings.source and settings.source.absolute()
+    )
+    from sales_assets.runs import open_ui
+
+    open_ui(Settings.load(), host, port)
+
+
+@main.command()
+@home_option
+def doctor(home: Path | None) -> None:
+    """Check the home: can it be written, is it complete, are its models as they were saved?"""
+    from sales_assets.doctor import examine
+
+    findings = examine(Settings.choose(home=home))
+    for finding in findings:
+        click.echo(f"{'ok     ' if finding.is_well else 'PROBLEM'}  {finding.text}")
+    if not all(finding.is_well for finding in findings):
+        sys.exit(1)

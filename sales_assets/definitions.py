@@ -1,0 +1,37 @@
+"""The code location: every stage's assets, checks, jobs and schedules in one graph."""
+
+import dagster as dg
+
+from sales_assets import (
+    checks,
+    cleaned,
+    features,
+    forecasts,
+    insights,
+    intervals,
+    models,
+    raw,
+    schedules,
+)
+from sales_assets.resources import Home
+
+_stages = [
+    *raw.ASSETS,
+    *cleaned.ASSETS,
+    *insights.ASSETS,
+    *features.ASSETS,
+    *models.ASSETS,
+    *intervals.ASSETS,
+    *forecasts.ASSETS,
+]
+_keys = [list(key.path) for asset in _stages for key in asset.keys]
+
+defs = dg.Definitions(
+    assets=[*_stages, forecasts.publication_asset(upstream=_keys)],
+    asset_checks=checks.CHECKS,
+    jobs=schedules.JOBS,
+    schedules=schedules.SCHEDULES,
+    resources={"home": Home()},
+    # Each step of the multiprocess executor imports everything again: three times as slow here.
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,1 @@
+"""Forecasting in plain Python: knows neither Dagster nor Ray."""

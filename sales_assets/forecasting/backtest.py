@@ -1,0 +1,167 @@
+"""Rolling-origin backtest: every member refitted as of each cutoff, judged on what came after."""
+
+import inspect
+import logging
+import time
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from sales_assets.forecasting import metrics
+from sales_assets.forecasting.conformal import BOUNDS, cross_calibrated, horizon_week
+from sales_assets.forecasting.ensemble import MEMBERS, out_of_fold
+from sales_assets.forecasting.frames import LABEL, Frames, feature_names
+from sales_assets.forecasting.member import Member
+from sales_assets.forecasting.model_store import fingerprint_of
+from sales_assets.settings import Settings
+
+log = logging.getLogger("sales_assets.backtest")
+
+COLUMNS = ["model", "cutoff", "store_id", "date", "h", "sales", "forecast", *BOUNDS, "fingerprint"]
+GROUPINGS: tuple[list[str], ...] = (
+    [],
+    ["cutoff"],
+    ["horizon_week"],
+    ["store_type"],
+    ["cutoff", "horizon_week"],
+    ["cutoff", "store_type"],
+)
+
+
+def member_fingerprint(
+    member: type[Member], cutoff: date, data: str, settings: Settings, features: list[str]
+) -> str:
+    """Return the hash of what decides a fitted member: data, features, settings and code."""
+    return fingerprint_of(
+        member.name,
+        cutoff,
+        data,
+        member(settings).parameters.model_dump(),
+        settings.seed,
+        settings.horizon,
+        features,
+        inspect.getsource(inspect.getmodule(member) or member),
+    )
+
+
+def run(
+    frames: Frames,
+    cutoffs: list[date],
+    data: str,
+    settings: Settings,
+    former: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Return every model's out-of-fold forecasts, with intervals, on the selling days.
+
+    Args:
+        frames: The training rows; those at the cutoffs cover every day of their horizon.
+        cutoffs: Where the history is cut, oldest first.
+        data: Fingerprint of the data behind the frames.
+        settings: Members' settings.
+        former: An earlier result; forecasts with the same fingerprint are taken from it.
+
+    Returns:
+        One row a (model, cutoff, store_id, date) with the columns `COLUMNS`. The ensemble's
+        weights and every interval come from the other windows only.
+    """
+    features = feature_names(frames.rows)
+    windows = []
+    for cutoff in cutoffs:
+        known, asked = frames.known_at(cutoff), frames.asked_at(cutoff)
+        for name, member in MEMBERS.items():
+            fingerprint = member_fingerprint(member, cutoff, data, settings, features)
+            done = _former(former, fingerprint)
+            if done is None:
+                done = _forecast(member, known, asked, cutoff, settings)
+            windows.append(done.assign(model=name, fingerprint=fingerprint))
+    members = pd.concat(windows, ignore_index=True)
+    both = pd.concat([members, out_of_fold(members)], ignore_index=True)
+    order = {name: place for place, name in enumerate((*MEMBERS, "ensemble"))}
+    return (
+        cross_calibrated(both)[COLUMNS]
+        .sort_values(
+            ["model", "cutoff", "store_id", "date"],
+            key=lambda column: column.map(order) if column.name == "model" else column,
+        )
+        .reset_index(drop=True)
+    )
+
+
+def _former(former: pd.DataFrame | None, fingerprint: str) -> pd.DataFrame | None:
+    if former is None:
+        return None
+    same = former[former["fingerprint"] == fingerprint]
+    return None if same.empty else same.drop(columns=BOUNDS)
+
+
+def _forecast(
+    member: type[Member], known: Frames, asked: Frames, cutoff: date, settings: Settings
+) -> pd.DataFrame:
+    started = time.perf_counter()
+    fitted = member(settings).fit(known, cutoff)
+    log_forecast = fitted.predict(asked)
+    rows = asked.rows[["cutoff", "store_id", "date", "h"]].assign(
+        sales=np.exp(asked.rows[LABEL].to_numpy(dtype=np.float64)), forecast=np.exp(log_forecast)
+    )
+    # Kaggle's own scoring leaves out days without sales, on which a percentage means nothing.
+    rows = rows[rows["sales"].notna()].reset_index(drop=True)
+    log.info(
+        "backtest from %s: %s RMSPE %.4f, %.0f s",
+        cutoff,
+        member.name,
+        metrics.rmspe(rows["sales"].to_numpy(), rows["forecast"].to_numpy()),
+        time.perf_counter() - started,
+    )
+    return rows
+
+
+def scores(backtest: pd.DataFrame, stores: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of every model, over all and by cutoff, horizon week and store type.
+
+    Args:
+        backtest: What `run` returned.
+        stores: store_id and store_type.
+        history: store_id, date and sales; each window is scaled by the days before it.
+
+    Returns:
+        One row a (model, cutoff, horizon_week, store_type), where an empty key means all.
+    """
+    scales = pd.concat(
+        [
+            metrics.naive_scales(history[history["date"] <= cutoff])
+            .rename("scale")
+            .reset_index()
+            .assign(cutoff=cutoff)
+            for cutoff in backtest["cutoff"].unique()
+        ]
+    )
+    days = (
+        backtest.assign(horizon_week=horizon_week(backtest["h"]))
+        .merge(stores[["store_id", "store_type"]], on="store_id")
+        .merge(scales, "left", ["cutoff", "store_id"])
+    )
+    rows = []
+    for grouping in GROUPINGS:
+        for key, group in days.groupby(["model", *grouping], sort=True):
+            keys = dict(zip(["model", *grouping], key, strict=True))
+            rows.append({**keys, **_scores(group)})
+    table = pd.DataFrame(rows)
+    first = ["model", "cutoff", "horizon_week", "store_type"]
+    table["horizon_week"] = table["horizon_week"].astype("Int64")
+    return table[[*first, *(name for name in table.columns if name not in first)]]
+
+
+def _scores(days: pd.DataFrame) -> dict[str, float]:
+    y, f = days["sales"].to_numpy(), days["forecast"].to_numpy()
+    scaled = days["scale"].notna().to_numpy()
+    return {
+        "days": len(days),
+        "rmspe": metrics.rmspe(y, f),
+        "mape": metrics.mape(y, f),
+        "wape": metrics.wape(y, f),
+        "rmsse": metrics.rmsse(y[scaled], f[scaled], days["scale"].to_numpy()[scaled]),
+        "bias": metrics.bias(y, f),
+        "coverage_80": metrics.coverage(y, days["lo_80"].to_numpy(), days["hi_80"].to_numpy()),
+        "coverage_95": metrics.coverage(y, days["lo_95"].to_numpy(), days["hi_95"].to_numpy()),
+    }

@@ -1,0 +1,142 @@
+"""An ensemble's bundle: its members fitted, composed, loaded again, and asked for forecasts."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from sales_assets.forecasting.backtest import member_fingerprint
+from sales_assets.forecasting.conformal import BOUNDS, add_intervals, calibrate
+from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, Ensemble, combine, fit_weights
+from sales_assets.forecasting.frames import Frames, feature_names
+from sales_assets.forecasting.member import Member
+from sales_assets.forecasting.model_store import Draft, Manifest, ModelStore, fingerprint_of
+from sales_assets.settings import Settings
+
+log = logging.getLogger("sales_assets.models")
+
+FORECAST_COLUMNS = ["cutoff", "store_id", "date", "model", "h", "forecast", *BOUNDS, "version"]
+
+
+def fit_member(
+    store: ModelStore,
+    name: str,
+    frames: Frames,
+    cutoff: date,
+    data: str,
+    settings: Settings,
+) -> tuple[Manifest, bool]:
+    """Return a member fitted at the cutoff, and whether it had to be fitted now.
+
+    A complete version with the same fingerprint is taken as it is.
+    """
+    member = MEMBERS[name]
+    features = feature_names(frames.rows)
+    fingerprint = member_fingerprint(member, cutoff, data, settings, features)
+    found = store.find(name, fingerprint)
+    if found:
+        log.info("%s: unchanged, version %s is kept", name, found.version)
+        return found, False
+    started = time.perf_counter()
+    fitted = member(settings).fit(frames.known_at(cutoff), cutoff)
+    draft = Draft(
+        cutoff=cutoff,
+        fingerprint=fingerprint,
+        parameters=fitted.parameters.model_dump(),
+        features=features,
+    )
+    manifest = store.save(name, draft, fitted.save)
+    log.info("%s: version %s, %.0f s", name, manifest.version, time.perf_counter() - started)
+    return manifest, True
+
+
+def compose(
+    store: ModelStore,
+    members: Mapping[str, Manifest],
+    backtest: pd.DataFrame,
+    scores: Mapping[str, float],
+) -> Manifest:
+    """Return the ensemble of fitted members: weights and intervals from the whole backtest."""
+    cutoff = max(manifest.cutoff for manifest in members.values())
+    fingerprint = fingerprint_of(
+        {name: manifest.fingerprint for name, manifest in members.items()},
+        sorted(backtest["fingerprint"].unique()),
+    )
+    found = store.find(ENSEMBLE, fingerprint)
+    if found and all(
+        found.members[name]["version"] == manifest.version for name, manifest in members.items()
+    ):
+        return found
+    weights = fit_weights(backtest[backtest["model"].isin(list(members))])
+    ensemble = Ensemble(weights, calibrate(backtest))
+    draft = Draft(
+        cutoff=cutoff,
+        fingerprint=fingerprint,
+        parameters={"weights": weights},
+        scores=dict(scores),
+        members={
+            name: {
+                "version": manifest.version,
+                "manifest_sha256": store.manifest_sha256(name, manifest.version),
+            }
+            for name, manifest in members.items()
+        },
+    )
+    return store.save(ENSEMBLE, draft, ensemble.save)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified ensemble with its members, ready to forecast."""
+
+    manifest: Manifest
+    ensemble: Ensemble
+    members: Mapping[str, Member]
+
+    @classmethod
+    def load(cls, store: ModelStore, version: str, settings: Settings) -> Self:
+        """Load an ensemble and its members.
+
+        Raises:
+            ModelStoreError: A version is unknown, or a file is not the one that was recorded.
+        """
+        ensemble = Ensemble.load(store.verified(ENSEMBLE, version))
+        manifest = store.manifest(ENSEMBLE, version)
+        members = {
+            name: MEMBERS[name].load(
+                store.verified(name, member["version"], member["manifest_sha256"]), settings
+            )
+            for name, member in manifest.members.items()
+        }
+        return cls(manifest, ensemble, members)
+
+    def forecast(self, asked: Frames) -> pd.DataFrame:
+        """Return every member's and the ensemble's forecasts with intervals.
+
+        Args:
+            asked: The rows to forecast, with `is_open` as planned.
+
+        Returns:
+            One row a (cutoff, store_id, date, model) with the columns `FORECAST_COLUMNS`; a
+            closed day is exactly 0, bounds included.
+        """
+        log_forecasts = pd.DataFrame(
+            {name: member.predict(asked) for name, member in self.members.items()}
+        )
+        log_forecasts[ENSEMBLE] = combine(log_forecasts, self.ensemble.weights)
+        keys = asked.rows[["cutoff", "store_id", "date", "h"]].reset_index(drop=True)
+        is_open = asked.rows["is_open"].to_numpy()
+        rows = pd.concat(
+            [
+                keys.assign(model=model, forecast=np.where(is_open, np.exp(values), 0.0))
+                for model, values in log_forecasts.items()
+            ],
+            ignore_index=True,
+        )
+        with_bounds = add_intervals(rows, self.ensemble.calibration)
+        return with_bounds.assign(version=self.manifest.version)[FORECAST_COLUMNS]

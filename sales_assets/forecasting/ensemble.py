@@ -1,0 +1,120 @@
+"""The members of the ensemble, and the weights that combine them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from sales_assets.forecasting.baseline import Baseline
+from sales_assets.forecasting.lightgbm import LightGBM
+from sales_assets.forecasting.member import Member
+from sales_assets.forecasting.random_forest import RandomForest
+from sales_assets.forecasting.statistical import Statistical
+
+ENSEMBLE = "ensemble"
+MEMBERS: dict[str, type[Member]] = {
+    member.name: member for member in (Baseline, Statistical, RandomForest, LightGBM)
+}
+MODELS = (*MEMBERS, ENSEMBLE)
+
+ROW = ["cutoff", "store_id", "date"]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A weighted geometric mean of the members' forecasts, and the intervals around them.
+
+    Attributes:
+        weights: Each member's share; not negative, summing to one.
+        calibration: Interval bounds by model, store and horizon week (`conformal.calibrate`).
+    """
+
+    weights: Mapping[str, float]
+    calibration: pd.DataFrame
+
+    def save(self, directory: Path) -> None:
+        """Write weights and calibration into an existing directory."""
+        text = json.dumps(dict(self.weights), indent=2)
+        (directory / "weights.json").write_text(text + "\n", encoding="utf-8")
+        self.calibration.to_parquet(directory / "calibration.parquet", index=False)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read what `save` wrote; the caller has verified the files' hashes."""
+        weights = json.loads((directory / "weights.json").read_text(encoding="utf-8"))
+        return cls(weights, pd.read_parquet(directory / "calibration.parquet"))
+
+
+def combine(log_forecasts: pd.DataFrame, weights: Mapping[str, float]) -> NDArray[np.float64]:
+    """Return the weighted mean in log space; columns of `log_forecasts` are members."""
+    names = list(weights)
+    values: NDArray[np.float64] = log_forecasts[names].to_numpy(dtype=np.float64)
+    return values @ np.array([weights[name] for name in names])
+
+
+def fit_weights(backtest: pd.DataFrame) -> dict[str, float]:
+    """Return the weights that would have forecast the backtest best, in log space.
+
+    With weights that sum to one the ensemble's error is the weighted sum of its members' errors,
+    so the mean squared error is a quadratic form in their cross products, minimised on the
+    simplex.
+
+    Args:
+        backtest: Out-of-fold forecasts: model, cutoff, store_id, date, sales, forecast.
+
+    Source: Breiman (1996), Stacked regressions.
+    """
+    log_forecasts, log_sales = _wide(backtest)
+    names = list(log_forecasts.columns)
+    errors = log_forecasts.to_numpy() - log_sales.to_numpy()[:, None]
+    cross = errors.T @ errors / len(errors)
+    scale = float(np.trace(cross)) / len(names)
+    start = np.full(len(names), 1 / len(names))
+    solution = minimize(
+        lambda weights: weights @ cross @ weights / scale,
+        start,
+        jac=lambda weights: 2 * cross @ weights / scale,
+        bounds=[(0.0, 1.0)] * len(names),
+        constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1},
+        method="SLSQP",
+        options={"ftol": 1e-12, "maxiter": 500},
+    )
+    # Shares below one in ten thousand are the solver's noise.
+    shares = np.where(solution.x < 1e-4, 0.0, solution.x)
+    return dict(zip(names, (shares / shares.sum()).tolist(), strict=True))
+
+
+def out_of_fold(backtest: pd.DataFrame) -> pd.DataFrame:
+    """Return the ensemble's own backtest: each window combined by weights of the other windows.
+
+    Args:
+        backtest: The members' forecasts, two windows or more.
+
+    Returns:
+        Rows like those of one member, with `model` set to `ensemble`.
+    """
+    windows = []
+    for cutoff in sorted(backtest["cutoff"].unique()):
+        judged = backtest["cutoff"] == cutoff
+        weights = fit_weights(backtest[~judged])
+        log_forecasts, _ = _wide(backtest[judged])
+        combined = np.exp(combine(log_forecasts, weights))
+        forecasts = log_forecasts.index.to_frame(index=False).assign(forecast=combined)
+        one = backtest[judged & (backtest["model"] == next(iter(weights)))]
+        windows.append(
+            one.drop(columns=["forecast"]).merge(forecasts, on=ROW).assign(model=ENSEMBLE)
+        )
+    return pd.concat(windows, ignore_index=True)
+
+
+def _wide(backtest: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    members = [name for name in MEMBERS if name in set(backtest["model"])]
+    wide = backtest.pivot_table(index=ROW, columns="model", values="forecast")[members]
+    sales = backtest.drop_duplicates(ROW).set_index(ROW)["sales"].reindex(wide.index)
+    return np.log(wide), np.log(sales)

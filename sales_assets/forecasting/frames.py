@@ -1,0 +1,79 @@
+"""What models see: feature rows and history, cut so that nothing is later than the cutoff."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+KEYS = ("cutoff", "store_id", "date")
+LABEL = "log_sales"
+CATEGORIES = {
+    "state_holiday": ("none", "public", "easter", "christmas"),
+    "store_type": ("a", "b", "c", "d"),
+    "assortment": ("basic", "extra", "extended"),
+}
+# Columns of a feature row that say which row it is, or what came of it; the rest are features.
+NOT_FEATURES = (*KEYS, "is_training", "is_open", LABEL)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Feature rows and the history that they were made from.
+
+    Attributes:
+        rows: One row a (cutoff, store_id, date), columns as in `sql/features/rows.sql`.
+        history: One row a (store_id, date): date, sales, is_open, is_promo and the holidays.
+    """
+
+    rows: pd.DataFrame
+    history: pd.DataFrame
+
+    def known_at(self, cutoff: date) -> "Frames":
+        """Return what can be learnt from at a cutoff: labelled rows and days up to it."""
+        day = pd.Timestamp(cutoff)
+        learnable = (self.rows["date"] <= day) & self.rows["is_training"]
+        return Frames(self.rows[learnable], self.history[self.history["date"] <= day])
+
+    def asked_at(self, cutoff: date) -> "Frames":
+        """Return the rows to forecast from a cutoff, beside the history up to it."""
+        day = pd.Timestamp(cutoff)
+        return Frames(
+            self.rows[self.rows["cutoff"] == day], self.history[self.history["date"] <= day]
+        )
+
+
+def read_frames(con: duckdb.DuckDBPyConnection, table: str) -> Frames:
+    """Read `features.training` or `features.future` with the cleaned history beside it."""
+    rows = con.execute(f"select * from {table} order by cutoff, store_id, date").df()
+    for column, categories in CATEGORIES.items():
+        rows[column] = pd.Categorical(rows[column], categories=categories)
+    history = con.execute(
+        "select store_id, date, sales, is_open, is_promo, state_holiday, is_school_holiday"
+        " from cleaned.sales order by store_id, date"
+    ).df()
+    return Frames(rows, history)
+
+
+def feature_names(rows: pd.DataFrame) -> list[str]:
+    """Return the columns that models learn from, in their order in the table."""
+    return [column for column in rows.columns if column not in NOT_FEATURES]
+
+
+def model_matrix(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the features as numbers: categories as codes, flags as 0 and 1, unknown as NaN.
+
+    Returns:
+        Frame of shape (rows, features + 1), float32, the last column being `store_id`.
+    """
+    names = feature_names(rows)
+    columns = {name: rows[name].cat.codes if name in CATEGORIES else rows[name] for name in names}
+    columns["store_id"] = rows["store_id"]
+    return pd.DataFrame({name: values.astype("float32") for name, values in columns.items()})
+
+
+def anchors(rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the level that a model's forecast is relative to, in log EUR; NaN where unknown."""
+    return rows["anchor"].to_numpy(dtype=np.float64)

@@ -1,0 +1,82 @@
+"""Gradient-boosted trees, with the store as a native category."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, anchors, model_matrix
+from sales_assets.forecasting.member import Member
+from sales_assets.settings import LightGBMSettings, Settings
+
+CATEGORICAL = [*CATEGORIES, "store_id"]
+
+
+class LightGBM(Member):
+    """LightGBM on log sales relative to the anchor, averaged over seeds."""
+
+    name: ClassVar[str] = "lightgbm"
+
+    def __init__(self, settings: Settings, boosters: list[Any] | None = None) -> None:
+        super().__init__(settings)
+        self.boosters: list[Any] = boosters or []
+
+    @property
+    def parameters(self) -> LightGBMSettings:
+        """Size and shrinkage of the boosters."""
+        return self.settings.lightgbm
+
+    def fit(self, known: Frames, cutoff: date) -> Self:
+        """Boost on every learnable row with a known anchor; the anchor is the initial score."""
+        rows = known.rows[known.rows["anchor"].notna()]
+        data = lightgbm.Dataset(
+            model_matrix(rows),
+            label=rows[LABEL].to_numpy(dtype=np.float64) - anchors(rows),
+            categorical_feature=CATEGORICAL,
+            free_raw_data=False,
+        )
+        self.boosters = [
+            lightgbm.train(self._params(seed), data, num_boost_round=self.parameters.trees)
+            for seed in range(self.settings.seed, self.settings.seed + self.parameters.seeds)
+        ]
+        return self
+
+    def predict(self, asked: Frames) -> NDArray[np.float64]:
+        """Add what the boosters say to the anchor."""
+        matrix = model_matrix(asked.rows)
+        ratios = [booster.predict(matrix, num_threads=1) for booster in self.boosters]
+        return anchors(asked.rows) + np.mean(ratios, axis=0)
+
+    def save(self, directory: Path) -> None:
+        """Write each booster in LightGBM's own text format."""
+        for number, booster in enumerate(self.boosters):
+            booster.save_model(directory / f"booster_{number}.txt")
+
+    @classmethod
+    def load(cls, directory: Path, settings: Settings) -> Self:
+        """Read the boosters."""
+        files = sorted(directory.glob("booster_*.txt"))
+        return cls(settings, [lightgbm.Booster(model_file=file) for file in files])
+
+    def _params(self, seed: int) -> dict[str, Any]:
+        chosen = self.parameters
+        return {
+            "objective": "regression",
+            "learning_rate": chosen.learning_rate,
+            "num_leaves": chosen.leaves,
+            "min_data_in_leaf": chosen.min_rows_in_leaf,
+            "feature_fraction": chosen.feature_share,
+            "bagging_fraction": chosen.row_share,
+            "bagging_freq": 1,
+            "lambda_l2": chosen.l2,
+            "cat_smooth": 20,
+            "cat_l2": 20,
+            "seed": seed,
+            "deterministic": True,
+            "force_col_wise": True,
+            "num_threads": self.settings.threads,
+            "verbosity": -1,
+        }

@@ -1,0 +1,51 @@
+"""What every member of the ensemble can do."""
+
+from abc import ABC, abstractmethod
+from datetime import date
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from sales_assets.forecasting.frames import Frames
+from sales_assets.settings import Settings
+
+
+class Member(ABC):
+    """A forecaster of daily log sales for whole stores.
+
+    A new member is one subclass in a module of its own and one line in `ensemble.MEMBERS`.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @property
+    @abstractmethod
+    def parameters(self) -> BaseModel:
+        """The member's own settings; a change of any of them makes a new version."""
+
+    @abstractmethod
+    def fit(self, known: Frames, cutoff: date) -> Self:
+        """Learn from what was known at the cutoff."""
+
+    @abstractmethod
+    def predict(self, asked: Frames) -> NDArray[np.float64]:
+        """Return the median forecast of each asked row in log EUR, as if the store opened.
+
+        Returns:
+            Array of shape (rows,), finite for every row.
+        """
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Write everything that `load` needs into an existing directory, without pickle."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, directory: Path, settings: Settings) -> Self:
+        """Read what `save` wrote; the caller has verified the files' hashes."""

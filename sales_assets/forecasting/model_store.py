@@ -1,0 +1,277 @@
+"""Versions of fitted models on disk: complete or absent, and loaded only if their hash is right.
+
+`models/<name>/<version>/` holds the files of one version and its `manifest.json`, which records
+the hash of every file. `models/champion.json` names the ensemble in use; it records the hash of
+that ensemble's manifest, which in turn records those of its members' manifests.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any, Self
+
+from sales_assets.errors import ModelStoreError
+
+MANIFEST = "manifest.json"
+LIBRARIES = (
+    "duckdb", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "skops", "statsforecast",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is recorded of one version.
+
+    Attributes:
+        name: A member's name, or `ensemble`.
+        version: UTC time stamp and the beginning of the fingerprint.
+        cutoff: Last day that was learnt from.
+        fingerprint: Hash of data, features, settings and code; the same one means the same model.
+        files: SHA-256 of each file, by its name.
+        parameters: The member's settings.
+        features: Names of the features that it learnt from, in order.
+        scores: Backtest scores, by name.
+        members: For an ensemble, its members' versions and the hashes of their manifests.
+        libraries: Versions of the libraries that made it.
+        created_at: When it was written, UTC.
+    """
+
+    name: str
+    version: str
+    cutoff: date
+    fingerprint: str
+    files: dict[str, str]
+    parameters: dict[str, Any]
+    features: list[str]
+    scores: dict[str, float]
+    members: dict[str, dict[str, str]]
+    libraries: dict[str, str]
+    created_at: datetime
+
+    def to_json(self) -> str:
+        """Return the text of the manifest's file."""
+        return json.dumps(asdict(self), indent=2, default=lambda value: value.isoformat()) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read the text of a manifest's file."""
+        values = json.loads(text)
+        values["cutoff"] = date.fromisoformat(values["cutoff"])
+        values["created_at"] = datetime.fromisoformat(values["created_at"])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a new version records besides its files."""
+
+    cutoff: date
+    fingerprint: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    features: list[str] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
+    members: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The ensemble in use, why and since when.
+
+    Attributes:
+        version: The ensemble's version.
+        manifest_sha256: Hash of its manifest.
+        is_pinned: Whether someone chose it; a refresh leaves a pinned champion alone.
+        reason: Why it was chosen.
+        promoted_at: When, UTC.
+        previous: The champion before it, if there was one.
+    """
+
+    version: str
+    manifest_sha256: str
+    is_pinned: bool
+    reason: str
+    promoted_at: datetime
+    previous: str | None
+
+
+class ModelStore:
+    """The model versions of one home.
+
+    Args:
+        root: The directory `models` of the home.
+        now: The clock; tests pass their own.
+    """
+
+    def __init__(self, root: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.root = root
+        self.now = now
+
+    def save(self, name: str, draft: Draft, write: Callable[[Path], None]) -> Manifest:
+        """Add a version: `write` fills a directory that gets its final name when complete."""
+        created_at = self.now()
+        version = f"{created_at:%Y%m%dT%H%M%SZ}-{draft.fingerprint[:8]}"
+        final = self.root / name / version
+        partial = self.root / name / f".{version}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        write(partial)
+        files = {path.name: sha256_of(path) for path in sorted(partial.iterdir())}
+        manifest = Manifest(
+            name=name,
+            version=version,
+            files=files,
+            libraries={library: library_version(library) for library in LIBRARIES},
+            created_at=created_at,
+            **asdict(draft),
+        )
+        (partial / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        partial.replace(final)
+        return manifest
+
+    def find(self, name: str, fingerprint: str) -> Manifest | None:
+        """Return the newest complete version with that fingerprint, if there is one."""
+        same = [found for found in self.versions(name) if found.fingerprint == fingerprint]
+        return same[-1] if same else None
+
+    def versions(self, name: str) -> list[Manifest]:
+        """Return every complete version of a model, oldest first."""
+        manifests = sorted((self.root / name).glob(f"[!.]*/{MANIFEST}"))
+        return [self._read(path) for path in manifests]
+
+    def manifest(self, name: str, version: str) -> Manifest:
+        """Return what is recorded of one version.
+
+        Raises:
+            ModelStoreError: There is no such version; the message lists those there are.
+        """
+        path = self._manifest_path(name, version)
+        if not path.is_file():
+            known = ", ".join(found.version for found in self.versions(name)) or "none"
+            raise ModelStoreError(
+                f"{name} has no version {version!r}; versions there are: {known}."
+            )
+        return self._read(path)
+
+    def manifest_sha256(self, name: str, version: str) -> str:
+        """Return the hash of a version's manifest."""
+        return sha256_of(self._manifest_path(name, version))
+
+    def verified(self, name: str, version: str, manifest_sha256: str | None = None) -> Path:
+        """Return the directory of a version whose every file has the recorded hash.
+
+        Raises:
+            ModelStoreError: A file is missing or changed, or the manifest is not the one expected.
+        """
+        manifest = self.manifest(name, version)
+        directory = self.root / name / version
+        if manifest_sha256 and self.manifest_sha256(name, version) != manifest_sha256:
+            raise ModelStoreError(
+                f"The manifest of {name} {version} is not the one that was recorded; not loaded."
+            )
+        for file, recorded in manifest.files.items():
+            path = directory / file
+            if not path.is_file() or sha256_of(path) != recorded:
+                raise ModelStoreError(
+                    f"{path} is missing or was changed since it was saved; {name} {version} "
+                    "is not loaded. Refresh to make a new version, or promote another one."
+                )
+        return directory
+
+    def champion(self) -> Champion | None:
+        """Return the ensemble in use, or nothing before the first publication."""
+        path = self.root / "champion.json"
+        if not path.is_file():
+            return None
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["promoted_at"] = datetime.fromisoformat(values["promoted_at"])
+        return Champion(**values)
+
+    def promote(self, version: str, *, is_pinned: bool, reason: str) -> Champion:
+        """Point the champion at a verified version of the ensemble, atomically.
+
+        Raises:
+            ModelStoreError: The version or one of its members is unknown or was changed.
+        """
+        self.verified("ensemble", version)
+        for name, member in self.manifest("ensemble", version).members.items():
+            self.verified(name, member["version"], member["manifest_sha256"])
+        present = self.champion()
+        if present and present.version == version and present.is_pinned == is_pinned:
+            return present
+        champion = Champion(
+            version=version,
+            manifest_sha256=self.manifest_sha256("ensemble", version),
+            is_pinned=is_pinned,
+            reason=reason,
+            promoted_at=self.now(),
+            previous=_previous(present, version),
+        )
+        text = json.dumps(asdict(champion), indent=2, default=lambda value: value.isoformat())
+        fresh = self.root / "champion.json.tmp"
+        fresh.write_text(text + "\n", encoding="utf-8")
+        fresh.replace(self.root / "champion.json")
+        return champion
+
+    def choose(self, version: str, reason: str) -> Champion:
+        """Pin a version as champion, or with `newest` follow the newest version again.
+
+        Raises:
+            ModelStoreError: The version is unknown or was changed.
+        """
+        if version != "newest":
+            return self.promote(version, is_pinned=True, reason=reason)
+        newest = self.versions("ensemble")
+        if not newest:
+            raise ModelStoreError(f"There are no ensembles in {self.root}; refresh first.")
+        return self.promote(newest[-1].version, is_pinned=False, reason=reason)
+
+    def roll_back(self, reason: str) -> Champion:
+        """Pin the champion before the present one.
+
+        Raises:
+            ModelStoreError: There was none before it.
+        """
+        present = self.champion()
+        if present is None or present.previous is None:
+            raise ModelStoreError("There is no earlier champion to go back to.")
+        return self.promote(present.previous, is_pinned=True, reason=reason)
+
+    def chosen(self) -> Manifest | None:
+        """Return the ensemble to forecast with: the pinned champion, else the newest version."""
+        champion = self.champion()
+        if champion and champion.is_pinned:
+            return self.manifest("ensemble", champion.version)
+        newest = self.versions("ensemble")
+        return newest[-1] if newest else None
+
+    def _manifest_path(self, name: str, version: str) -> Path:
+        return self.root / name / version / MANIFEST
+
+    def _read(self, path: Path) -> Manifest:
+        try:
+            return Manifest.from_json(path.read_text(encoding="utf-8"))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelStoreError(f"{path} cannot be read: {error}.") from None
+
+
+def _previous(present: Champion | None, version: str) -> str | None:
+    if present is None:
+        return None
+    return present.previous if present.version == version else present.version
+
+
+def fingerprint_of(*parts: object) -> str:
+    """Return one hash of everything that decides what a fitted model is."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,98 @@
+"""A random forest as a scikit-learn pipeline."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import skops.io
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, anchors, model_matrix
+from sales_assets.forecasting.member import Member
+from sales_assets.settings import RandomForestSettings, Settings
+
+FILE = "pipeline.skops"
+# A forged tree can crash the process; the caller has checked the file's hash. Nothing else is
+# trusted than a tree and the dtype that the imputer remembers.
+TRUSTED = ["sklearn.tree._tree.Tree", "numpy.dtype"]
+
+
+class RandomForest(Member):
+    """Scaled and encoded features into a forest that learns log sales relative to the anchor."""
+
+    name: ClassVar[str] = "random_forest"
+
+    def __init__(self, settings: Settings, pipeline: Any = None) -> None:
+        super().__init__(settings)
+        self.pipeline = pipeline
+
+    @property
+    def parameters(self) -> RandomForestSettings:
+        """Size of the forest."""
+        return self.settings.random_forest
+
+    def fit(self, known: Frames, cutoff: date) -> Self:
+        """Grow the forest on every learnable row with a known anchor."""
+        rows = known.rows[known.rows["anchor"].notna()]
+        matrix = model_matrix(rows)
+        self.pipeline = self._pipeline(list(matrix.columns), len(matrix))
+        self.pipeline.fit(matrix, rows[LABEL].to_numpy(dtype=np.float64) - anchors(rows))
+        # Threads add trees in the order they finish; one thread keeps the bits the same.
+        self.pipeline.set_params(forest__n_jobs=1)
+        return self
+
+    def predict(self, asked: Frames) -> NDArray[np.float64]:
+        """Add what the forest says to the anchor."""
+        ratios: NDArray[np.float64] = self.pipeline.predict(model_matrix(asked.rows))
+        return anchors(asked.rows) + ratios
+
+    def save(self, directory: Path) -> None:
+        """Write the pipeline with skops."""
+        skops.io.dump(self.pipeline, directory / FILE)
+
+    @classmethod
+    def load(cls, directory: Path, settings: Settings) -> Self:
+        """Read the pipeline; skops refuses any type that is not trusted."""
+        return cls(settings, skops.io.load(directory / FILE, trusted=TRUSTED))
+
+    def _pipeline(self, columns: list[str], rows: int) -> Pipeline:
+        chosen = self.parameters
+        numbers = [column for column in columns if column not in CATEGORIES]
+        return Pipeline(
+            [
+                (
+                    "columns",
+                    ColumnTransformer(
+                        [
+                            (
+                                "numbers",
+                                make_pipeline(SimpleImputer(strategy="median"), StandardScaler()),
+                                numbers,
+                            ),
+                            (
+                                "categories",
+                                OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+                                list(CATEGORIES),
+                            ),
+                        ]
+                    ),
+                ),
+                (
+                    "forest",
+                    RandomForestRegressor(
+                        n_estimators=chosen.trees,
+                        min_samples_leaf=chosen.min_samples_leaf,
+                        max_features=chosen.max_features,
+                        max_samples=min(1.0, chosen.rows_per_tree / rows),
+                        random_state=self.settings.seed,
+                        n_jobs=self.settings.threads,
+                    ),
+                ),
+            ]
+        )

@@ -1,0 +1,108 @@
+"""Forecasts of the chosen ensemble, and the publication of everything that people query."""
+
+import logging
+
+import dagster as dg
+
+from sales_assets import charts, warehouse
+from sales_assets.forecasting.bundle import Bundle
+from sales_assets.forecasting.ensemble import ENSEMBLE
+from sales_assets.forecasting.frames import read_frames
+from sales_assets.metadata import chart, describe, headline
+from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
+
+log = logging.getLogger("sales_assets.forecasts")
+
+
+@dg.asset(
+    key=["forecasts", "daily"],
+    deps=[["features", "future"], ["intervals", "calibration"], ["models", "ensemble"]],
+    group_name="forecasts",
+    kinds={"python", "duckdb"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def daily(home: Home) -> dg.MaterializeResult:
+    """One row a cutoff, store, coming day and model: forecast in EUR with 80 and 95 % bounds.
+
+    A closed day is exactly 0. The rows of the present cutoff are replaced, earlier ones stay.
+    """
+    settings, store = home.settings, home.models
+    with told_plainly():
+        chosen = store.chosen()
+        assert chosen is not None, "models/ensemble comes first"
+        bundle = Bundle.load(store, chosen.version, settings)
+    with home.warehouse() as con:
+        frames = read_frames(con, "features.future")
+        cutoff = frames.rows["cutoff"].iloc[0]
+        forecasts = bundle.forecast(frames)
+        with warehouse.transaction(con):
+            con.register("fresh", forecasts)
+            con.execute(warehouse.read_sql("forecasts/daily"))
+            con.execute("delete from forecasts.daily where cutoff = $cutoff", {"cutoff": cutoff})
+            con.execute("insert into forecasts.daily by name select * from fresh")
+        con.unregister("fresh")
+        ensemble = forecasts[forecasts["model"] == ENSEMBLE]
+        figure = charts.forecast_against_history(frames.history, ensemble)
+        metadata = describe(con, "forecasts.daily", ("features.future",))
+    total = float(ensemble["forecast"].sum())
+    log.info(
+        "forecasts.daily: %s rows from %s, EUR %s in all",
+        f"{len(forecasts):,}", cutoff.date(), f"{total:,.0f}",
+    )  # fmt: skip
+    return dg.MaterializeResult(
+        metadata={
+            **metadata,
+            "version": chosen.version,
+            "cutoff": str(cutoff.date()),
+            "total_forecast_eur": total,
+            "chart": chart(figure, "The chain's sales and forecast by day"),
+        }
+    )
+
+
+@dg.asset(
+    key=["forecasts", "latest"],
+    deps=[["forecasts", "daily"]],
+    description=headline("forecasts/latest"),
+    group_name="forecasts",
+    kinds={"duckdb", "sql"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def latest(home: Home) -> dg.MaterializeResult:
+    """Point the view at the newest cutoff."""
+    with home.warehouse() as con:
+        warehouse.create_view(con, "forecasts.latest", "forecasts/latest")
+        return dg.MaterializeResult(
+            metadata=describe(con, "forecasts.latest", ("forecasts.daily",))
+        )
+
+
+def publication_asset(upstream: list[list[str]]) -> dg.AssetsDefinition:
+    """Return the asset that publishes, after everything that is published."""
+
+    @dg.asset(
+        key=["published", "snapshot"],
+        deps=upstream,
+        group_name="published",
+        kinds={"duckdb", "parquet"},
+        owners=OWNERS,
+        pool=WRITER_POOL,
+    )
+    def snapshot(home: Home) -> dg.MaterializeResult:
+        """The DuckDB file and Parquet files that people query; replaced atomically, last of all."""
+        with told_plainly():
+            path = warehouse.publish(home.settings)
+        log.info("published %s", path)
+        return dg.MaterializeResult(
+            metadata={
+                "path": dg.MetadataValue.path(str(path.absolute())),
+                "megabytes": path.stat().st_size / 1e6,
+            }
+        )
+
+    return snapshot
+
+
+ASSETS = [daily, latest]

@@ -1,0 +1,221 @@
+"""Models: the backtest that judges them, the members fitted to all history, their ensemble."""
+
+import logging
+import time
+
+import dagster as dg
+import pandas as pd
+
+from sales_assets import charts
+from sales_assets.forecasting import backtest as backtesting
+from sales_assets.forecasting.bundle import compose, fit_member
+from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS
+from sales_assets.forecasting.features import (
+    backtest_cutoffs,
+    data_fingerprint,
+    last_sales_day,
+)
+from sales_assets.forecasting.frames import read_frames
+from sales_assets.forecasting.model_store import Manifest
+from sales_assets.metadata import chart, describe, markdown_table
+from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
+from sales_assets.warehouse import replace_table, table_exists
+
+log = logging.getLogger("sales_assets.models")
+
+KINDS = {
+    "baseline": {"pandas"},
+    "statistical": {"pandas"},
+    "random_forest": {"scikitlearn"},
+    "lightgbm": {"lightgbm"},
+}
+
+
+@dg.asset(
+    key=["models", "backtest"],
+    deps=[["features", "training"]],
+    group_name="models",
+    kinds={"python", "duckdb"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def backtest(home: Home) -> dg.MaterializeResult:
+    """One row a model, cutoff, store and selling day: a forecast that never saw its answer.
+
+    Every member is refitted as of each cutoff. The ensemble's weights and all interval bounds
+    come from the other windows. Read by the weights, the intervals and the scores.
+    """
+    settings = home.settings
+    with home.warehouse() as con:
+        frames = read_frames(con, "features.training")
+        cutoffs = backtest_cutoffs(last_sales_day(con), settings)
+        data = data_fingerprint(con)
+        former = (
+            con.execute("select * from models.backtest").df()
+            if table_exists(con, "models.backtest")
+            else None
+        )
+    result = backtesting.run(frames, cutoffs, data, settings, former)
+    with home.warehouse() as con:
+        replace_table(con, "models.backtest", result)
+        metadata = describe(con, "models.backtest")
+    return dg.MaterializeResult(metadata={**metadata, "cutoffs": [str(day) for day in cutoffs]})
+
+
+@dg.asset(
+    key=["models", "scores"],
+    deps=[["models", "backtest"], ["cleaned", "stores"], ["cleaned", "sales"]],
+    group_name="models",
+    kinds={"python", "duckdb"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def scores(home: Home) -> dg.MaterializeResult:
+    """One row a model and slice of the backtest: RMSPE, MAPE, WAPE, RMSSE, bias, coverage.
+
+    Slices are the cutoff, the horizon week and the store type; an empty key means all of them.
+    """
+    with home.warehouse() as con:
+        result = backtesting.scores(
+            con.execute("select * from models.backtest").df(),
+            con.execute("select store_id, store_type from cleaned.stores").df(),
+            con.execute(
+                "select store_id, date, sales from cleaned.sales order by store_id, date"
+            ).df(),
+        )
+        replace_table(con, "models.scores", result)
+        metadata = describe(con, "models.scores")
+    overall = result[result[["cutoff", "horizon_week", "store_type"]].isna().all(axis=1)]
+    by_model = overall.set_index("model")["rmspe"].to_dict()
+    log.info("RMSPE: %s", ", ".join(f"{name} {value:.4f}" for name, value in by_model.items()))
+    return dg.MaterializeResult(
+        metadata={
+            **metadata,
+            **{f"rmspe_{name}": float(value) for name, value in by_model.items()},
+            "scores": markdown_table(
+                ["model", "rmspe", "mape", "wape", "bias", "coverage_80", "coverage_95"],
+                overall.to_dict("records"),
+            ),
+            "chart": chart(charts.scores_by_cutoff(result), "RMSPE of each model by cutoff"),
+        }
+    )
+
+
+def member_asset(name: str) -> dg.AssetsDefinition:
+    """Return the asset that fits one member to everything known at the newest cutoff."""
+
+    @dg.asset(
+        key=["models", name],
+        deps=[["features", "training"]],
+        description=MEMBERS[name].__doc__,
+        group_name="models",
+        kinds=KINDS.get(name, {"python"}),
+        owners=OWNERS,
+        pool=WRITER_POOL,
+    )
+    def member(home: Home) -> dg.MaterializeResult:
+        settings = home.settings
+        with home.warehouse() as con:
+            frames = read_frames(con, "features.training")
+            cutoff, data = last_sales_day(con), data_fingerprint(con)
+        started = time.perf_counter()
+        manifest, is_new = fit_member(home.models, name, frames, cutoff, data, settings)
+        return dg.MaterializeResult(
+            metadata={
+                "version": manifest.version,
+                "cutoff": str(manifest.cutoff),
+                "is_new": is_new,
+                "parameters": manifest.parameters,
+                "learnt_rows": int(frames.rows["is_training"].sum()),
+                "seconds": time.perf_counter() - started,
+            }
+        )
+
+    return member
+
+
+@dg.asset(
+    key=["models", ENSEMBLE],
+    deps=[["models", "backtest"], ["models", "scores"], *(["models", name] for name in MEMBERS)],
+    group_name="models",
+    kinds={"python"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def ensemble(home: Home) -> dg.MaterializeResult:
+    """The weighted geometric mean of the members, weights fitted on out-of-fold forecasts.
+
+    Its version holds the weights, the interval calibration and the hashes of its members.
+    """
+    store = home.models
+    with home.warehouse() as con:
+        history = con.execute("select * from models.backtest").df()
+        (score,) = (
+            con.execute(
+                "select rmspe, mape, wape, bias, coverage_80, coverage_95 from models.scores"
+                " where model = 'ensemble' and cutoff is null and horizon_week is null"
+                " and store_type is null"
+            )
+            .df()
+            .to_dict("records")
+        )
+    with told_plainly():
+        members: dict[str, Manifest] = {name: store.versions(name)[-1] for name in MEMBERS}
+        manifest = compose(store, members, history, {str(k): float(v) for k, v in score.items()})
+    weights = manifest.parameters["weights"]
+    log.info("ensemble: %s", ", ".join(f"{name} {share:.2f}" for name, share in weights.items()))
+    return dg.MaterializeResult(
+        metadata={
+            "version": manifest.version,
+            "cutoff": str(manifest.cutoff),
+            **{f"weight_{name}": share for name, share in weights.items()},
+            **manifest.scores,
+        }
+    )
+
+
+@dg.asset(
+    key=["models", "versions"],
+    deps=[["forecasts", "daily"]],
+    group_name="models",
+    kinds={"python", "duckdb"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def versions(home: Home) -> dg.MaterializeResult:
+    """One row a version of the ensemble, with its scores, and which of them is the champion.
+
+    The champion moves here, once the forecasts have passed their checks: to the newest version,
+    unless someone has chosen another one.
+    """
+    store = home.models
+    with told_plainly():
+        chosen = store.chosen()
+        assert chosen is not None, "models/ensemble comes first"
+        present = store.champion()
+        is_pinned = bool(present and present.is_pinned)
+        reason = present.reason if present and is_pinned else "newest complete version"
+        champion = store.promote(chosen.version, is_pinned=is_pinned, reason=reason)
+    table = pd.DataFrame(
+        [
+            {
+                "version": manifest.version,
+                "cutoff": manifest.cutoff,
+                "created_at": manifest.created_at,
+                "is_champion": manifest.version == champion.version,
+                "is_pinned": manifest.version == champion.version and champion.is_pinned,
+                "reason": champion.reason if manifest.version == champion.version else None,
+                "fingerprint": manifest.fingerprint,
+                "manifest_sha256": store.manifest_sha256(ENSEMBLE, manifest.version),
+                **manifest.scores,
+            }
+            for manifest in store.versions(ENSEMBLE)
+        ]
+    )
+    with home.warehouse() as con:
+        replace_table(con, "models.versions", table)
+        metadata = describe(con, "models.versions")
+    return dg.MaterializeResult(metadata={**metadata, "champion": champion.version})
+
+
+ASSETS = [backtest, scores, *(member_asset(name) for name in MEMBERS), ensemble, versions]

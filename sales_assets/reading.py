@@ -1,0 +1,222 @@
+"""What the command line prints of the published results."""
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+import duckdb
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from sales_assets.errors import SalesError
+from sales_assets.forecasting.ensemble import ENSEMBLE
+from sales_assets.forecasting.model_store import ModelStore
+from sales_assets.metadata import headline
+from sales_assets.settings import Settings
+from sales_assets.warehouse import connect_snapshot, query
+
+TABLE_ROWS = 100
+PIPE_WIDTH = 240
+
+
+def print_scores(settings: Settings) -> None:
+    """Print every model's backtest scores."""
+    with connect_snapshot(settings) as con:
+        _print_table(query(con, "models/overview").df(), "Backtest, open days")
+
+
+def print_query(settings: Settings, sql: str, kind: str) -> None:
+    """Run SQL on the snapshot and print what it returns.
+
+    Raises:
+        SalesError: DuckDB refuses the SQL; the message is DuckDB's.
+    """
+    with connect_snapshot(settings) as con:
+        try:
+            relation = con.sql(sql)
+            if relation is None:
+                raise SalesError("Only a query that returns rows can be printed.")
+            _print(relation, kind)
+        except duckdb.Error as error:
+            raise SalesError(" ".join(str(error).split())) from None
+
+
+def print_insights(settings: Settings) -> None:
+    """List the insights with what one row of each means."""
+    with connect_snapshot(settings) as con:
+        names = _insights(con)
+    rows = [{"name": name, "one row is": headline(f"insights/{name}")} for name in names]
+    _print_table(pd.DataFrame(rows), "Insights: `sales insights NAME` prints one")
+
+
+def print_insight(settings: Settings, name: str, kind: str) -> None:
+    """Print one insight.
+
+    Raises:
+        SalesError: There is no such insight; the message lists those there are.
+    """
+    with connect_snapshot(settings) as con:
+        names = _insights(con)
+        if name not in names:
+            raise SalesError(f"There is no insight {name!r}; there are {', '.join(names)}.")
+        if kind == "table":
+            click.echo(headline(f"insights/{name}"))
+        _print(con.sql(f"select * from insights.{name}"), kind)
+
+
+def print_forecast(settings: Settings, store: int | None, out: Path | None, kind: str) -> None:
+    """Print or write the ensemble's newest forecasts.
+
+    Raises:
+        SalesError: The store is unknown, the file's ending is not, or the plan of a submission
+            reaches beyond the horizon.
+    """
+    with connect_snapshot(settings) as con:
+        if store is not None:
+            _check_store(con, store)
+        if kind == "kaggle":
+            _check_submission(con)
+            name = "forecasts/submission"
+        elif kind == "table" and store is None and out is None:
+            name = "forecasts/by_day"
+        else:
+            name = "forecasts/by_store"
+        frame = query(con, name, store=store, model=ENSEMBLE).df()
+        con.register("result", frame)
+        relation = con.sql("select * from result")
+        if out is None:
+            _print(relation, "csv" if kind == "kaggle" else kind)
+        elif out.suffix in (".csv", ".parquet"):
+            _write(relation, out)
+        else:
+            raise SalesError(f"{out} must end in .csv or .parquet.")
+
+
+def print_versions(settings: Settings) -> None:
+    """Print the ensemble's versions, the champion marked."""
+    store = ModelStore(settings.models)
+    champion = store.champion()
+    rows = [
+        {
+            "version": manifest.version,
+            "cutoff": manifest.cutoff,
+            "champion": _role(manifest.version, champion),
+            "rmspe": manifest.scores.get("rmspe"),
+            "coverage_80": manifest.scores.get("coverage_80"),
+        }
+        for manifest in store.versions(ENSEMBLE)
+    ]
+    if not rows:
+        raise SalesError(f"There are no models in {settings.home}; run `sales refresh` first.")
+    _print_table(pd.DataFrame(rows), "Versions of the ensemble")
+
+
+def print_version(settings: Settings, version: str | None) -> None:
+    """Print the manifest of one version, or of the champion."""
+    store = ModelStore(settings.models)
+    champion = store.champion()
+    if version is None:
+        if champion is None:
+            raise SalesError(f"There is no champion in {settings.home}; run `sales refresh` first.")
+        version = champion.version
+    click.echo(store.manifest(ENSEMBLE, version).to_json(), nl=False)
+
+
+def _role(version: str, champion: object) -> str:
+    if champion is None or getattr(champion, "version", None) != version:
+        return ""
+    return "pinned" if getattr(champion, "is_pinned", False) else "yes"
+
+
+def _insights(con: duckdb.DuckDBPyConnection) -> list[str]:
+    found = con.execute(
+        "select table_name from information_schema.tables"
+        " where table_schema = 'insights' order by table_name"
+    ).fetchall()
+    return [name for (name,) in found]
+
+
+def _check_store(con: duckdb.DuckDBPyConnection, store: int) -> None:
+    known = [
+        store_id
+        for (store_id,) in con.execute(
+            "select distinct store_id from forecasts.latest order by 1"
+        ).fetchall()
+    ]
+    if store not in known:
+        raise SalesError(
+            f"There is no forecast for store {store}; there are {len(known)} stores, "
+            f"from {known[0]} to {known[-1]}."
+        )
+
+
+def _check_submission(con: duckdb.DuckDBPyConnection) -> None:
+    ((asked, last_asked, unanswered, last_day),) = query(
+        con, "forecasts/submission_gaps"
+    ).fetchall()
+    if not asked:
+        raise SalesError("No test.csv with an Id column and days after the cutoff was delivered.")
+    if unanswered:
+        raise SalesError(
+            f"{unanswered} of the {asked} rows of test.csv have no forecast: it asks for days to "
+            f"{last_asked}, and the forecasts end on {last_day}; refresh with a longer --horizon."
+        )
+
+
+def _print(relation: duckdb.DuckDBPyRelation, kind: str) -> None:
+    if kind == "table":
+        _print_table(relation.limit(TABLE_ROWS + 1).df())
+    elif kind == "json":
+        records = json.loads(relation.df().to_json(orient="records", date_format="iso"))
+        click.echo(json.dumps(records, indent=2))
+    elif kind == "parquet" and sys.stdout.isatty():
+        raise SalesError(
+            "Parquet is not for a terminal; send it to a file with `> result.parquet`."
+        )
+    else:
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / f"result.{kind}"
+            _write(relation, file)
+            with file.open("rb") as content:
+                sys.stdout.flush()
+                shutil.copyfileobj(content, sys.stdout.buffer)
+
+
+def _write(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
+    fresh = path.with_name(path.name + ".tmp")
+    try:
+        if path.suffix == ".parquet":
+            relation.write_parquet(str(fresh), compression="zstd")
+        else:
+            relation.write_csv(str(fresh), header=True)
+        fresh.replace(path)
+    except (duckdb.IOException, OSError) as error:
+        raise SalesError(f"{path} cannot be written: {str(error).splitlines()[0]}") from None
+
+
+def _print_table(frame: pd.DataFrame, title: str | None = None) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for name in frame.columns:
+        is_number = pd.api.types.is_numeric_dtype(frame[name])
+        table.add_column(str(name), justify="right" if is_number else "left")
+    for row in frame.head(TABLE_ROWS).itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
+    # What is sent to a file or a pipe has no width that would cut it.
+    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    console.print(table)
+    if len(frame) > TABLE_ROWS:
+        console.print(f"The first {TABLE_ROWS} rows; `--format csv` prints all of them.")
+
+
+def _cell(value: object) -> str:
+    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, pd.Timestamp):
+        return str(value.date()) if value == value.normalize() else str(value)
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
+    return str(value)

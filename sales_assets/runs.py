@@ -1,0 +1,125 @@
+"""Runs of Dagster jobs from the command line, on the home's own Dagster instance."""
+
+import fcntl
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from rich.console import Console
+
+from sales_assets.errors import SalesError
+from sales_assets.settings import REPOSITORY, Settings
+
+# Dagster's own log lines go to the run's record, not to the terminal.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """Create the home's Dagster instance where it is missing and point the environment to it."""
+    directory = settings.dagster_home.absolute()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(REPOSITORY / "dagster.yaml", directory / "dagster.yaml")
+    except OSError as error:
+        raise SalesError(f"{directory} cannot be written: {error.strerror}.") from None
+    os.environ["DAGSTER_HOME"] = str(directory)
+    return directory
+
+
+def run_job(name: str, settings: Settings) -> None:
+    """Run a job in this process, showing progress; its record is in the UI afterwards.
+
+    Raises:
+        SalesError: The run failed, or another one is under way.
+    """
+    prepare_instance(settings)
+    with _only_one(settings), _progress():
+        from sales_assets.definitions import defs
+
+        with dg.DagsterInstance.get() as instance:
+            result = defs.resolve_job_def(name).execute_in_process(
+                instance=instance, raise_on_error=False, run_config=QUIET
+            )
+    if not result.success:
+        raise SalesError(_what_failed(result))
+
+
+def open_ui(settings: Settings, host: str, port: int) -> None:
+    """Replace this process by the Dagster UI and daemon; the daemon runs the weekly schedule."""
+    prepare_instance(settings)
+    workspace = REPOSITORY / "workspace.yaml"
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+    os.chdir(REPOSITORY)
+    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(workspace)]
+    os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606
+
+
+def _what_failed(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                return str(data.user_failure_data.description)
+            error = data.error.cause or data.error if data.error else None
+            reason = error.message.strip() if error else "no reason given"
+            return f"{event.step_key} failed: {reason} (`sales dev` shows the run's record)"
+    checks = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    failed = "; ".join(
+        f"{check.asset_key.to_user_string()}: {check.description}" for check in checks
+    )
+    return f"The check of {failed}. Nothing was published; the last results are untouched."
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    """Hold the home's lock; the kernel lets go of it when this process ends, however it ends."""
+    path = settings.home / "refresh.lock"
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise SalesError(
+                f"Process {file.read().strip() or 'unknown'} is refreshing {settings.home}; "
+                "wait until it has finished."
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+@contextmanager
+def _progress() -> Iterator[None]:
+    """Show the stages' log lines with elapsed time, and a running clock on a terminal."""
+    console = Console(stderr=True, highlight=False)
+    handler = _Lines(console)
+    logger = logging.getLogger("sales_assets")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        if console.is_terminal:
+            with console.status("working …"):
+                yield
+        else:
+            yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Lines(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self.console = console
+        self.started = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        elapsed = time.monotonic() - self.started
+        self.console.print(f"{elapsed:6.0f} s  {record.getMessage()}", soft_wrap=True, markup=False)

@@ -1,0 +1,144 @@
+"""Paths, limits and hyper-parameters: the only module that reads the environment.
+
+Every field can be set as an environment variable: `SALES_` and the field's name in capitals,
+with `__` between a group and its field, as in `SALES_HORIZON=48` or `SALES_LIGHTGBM__TREES=500`.
+"""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sales_assets.errors import SalesError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LEVELS = (80, 95)
+MAX_HORIZON = 56
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BaselineSettings(_Group):
+    """The median by store, weekday and promotion."""
+
+    days: int = Field(182, ge=28, description="Days of history before the cutoff that count.")
+
+
+class StatisticalSettings(_Group):
+    """statsforecast models on open-day series without their promotion and weekday effects."""
+
+    days: int = Field(400, ge=60, description="Open days before the cutoff that are fitted.")
+    effect_days: int = Field(
+        364, ge=56, description="Days before the cutoff that weekday and promotion effects use."
+    )
+
+
+class RandomForestSettings(_Group):
+    """A scikit-learn pipeline around RandomForestRegressor."""
+
+    trees: int = Field(60, ge=1, description="Number of trees.")
+    min_samples_leaf: int = Field(5, ge=1, description="Smallest number of rows in a leaf.")
+    max_features: float = Field(0.2, gt=0, le=1, description="Share of features tried a split.")
+    rows_per_tree: int = Field(30_000, ge=100, description="Rows drawn for each tree, at most.")
+
+
+class LightGBMSettings(_Group):
+    """Gradient-boosted trees on log sales, averaged over seeds."""
+
+    trees: int = Field(700, ge=1, description="Boosting rounds.")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="Shrinkage of each round.")
+    leaves: int = Field(31, ge=2, description="Leaves of a tree.")
+    min_rows_in_leaf: int = Field(50, ge=1, description="Smallest number of rows in a leaf.")
+    feature_share: float = Field(0.4, gt=0, le=1, description="Share of features each tree sees.")
+    row_share: float = Field(0.7, gt=0, le=1, description="Share of rows each tree sees.")
+    l2: float = Field(5.0, ge=0, description="L2 penalty on leaf values.")
+    seeds: int = Field(1, ge=1, description="Boosters that are averaged, each with its own seed.")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside, validated once, with its meaning and default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SALES_", env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
+
+    home: Path = Field(Path("var"), description="Directory of the warehouse, models and reports.")
+    source: Path | None = Field(None, description="Directory or .zip with Kaggle's files.")
+    horizon: int = Field(42, ge=1, le=MAX_HORIZON, description="Days ahead that are forecast.")
+    backtest_windows: int = Field(4, ge=2, le=12, description="Non-overlapping backtest windows.")
+    training_rows: int = Field(
+        1_000_000, ge=1_000, description="Rows of features.training that models learn from."
+    )
+    max_refused_share: float = Field(
+        0.05, ge=0, le=1, description="Share of a file's rows that may be refused."
+    )
+    memory_limit: str = Field("2GB", description="Memory that DuckDB may use before it spills.")
+    threads: int = Field(2, ge=1, description="Threads of DuckDB, LightGBM and the forest.")
+    seed: int = Field(20150619, ge=0, description="Seed of everything random.")
+
+    baseline: BaselineSettings = BaselineSettings()
+    statistical: StatisticalSettings = StatisticalSettings()
+    random_forest: RandomForestSettings = RandomForestSettings()
+    lightgbm: LightGBMSettings = LightGBMSettings()
+
+    @classmethod
+    def choose(cls, **choices: object) -> Self:
+        """Put a command line's choices into the environment of this process, and read it.
+
+        Processes that it starts see them too; a choice of None leaves the environment as it is.
+        """
+        for field, value in choices.items():
+            if value is not None:
+                os.environ[f"SALES_{field.upper()}"] = str(value)
+        return cls.load()
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment.
+
+        Raises:
+            SalesError: A value is outside its limits; the message names variable and value.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            faults = [
+                f"SALES_{'__'.join(str(part) for part in fault['loc']).upper()}="
+                f"{fault['input']!r}: {fault['msg']}"
+                for fault in error.errors()
+            ]
+            raise SalesError("Settings cannot be used: " + "; ".join(faults) + ".") from None
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The writer's DuckDB file."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        """Directory of what people query: the snapshot and the Parquet files."""
+        return self.home / "published"
+
+    @property
+    def snapshot_path(self) -> Path:
+        """The DuckDB snapshot that people query."""
+        return self.published / "sales.duckdb"
+
+    @property
+    def models(self) -> Path:
+        """Directory of the model versions."""
+        return self.home / "models"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Directory of the home's own Dagster instance."""
+        return self.home / "dagster"
+
+    @property
+    def scratch(self) -> Path:
+        """Directory for files that no one keeps; on the same disk as the rest of the home."""
+        return self.home / "tmp"

@@ -1,0 +1,218 @@
+"""DuckDB without Dagster: connect, run a SQL file, publish the snapshot."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from sales_assets.errors import WarehouseError
+from sales_assets.settings import REPOSITORY, Settings
+
+SCHEMAS = (
+    "raw", "quality", "cleaned", "insights", "features", "models", "intervals", "forecasts",
+    "monitoring",
+)  # fmt: skip
+
+# Published as Parquet too; deliveries and training rows are in the snapshot alone.
+PARQUET_SCHEMAS = ("cleaned", "insights", "models", "intervals", "forecasts", "monitoring")
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the home's warehouse for writing and close it whatever happens.
+
+    Raises:
+        WarehouseError: Another process holds the file, or it is not a usable warehouse.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    con = _open(settings.warehouse_path, settings, read_only=False)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def connect_snapshot(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the published snapshot for reading.
+
+    Raises:
+        WarehouseError: Nothing has been published yet.
+    """
+    if not settings.snapshot_path.exists():
+        raise WarehouseError(
+            f"Nothing is published in {settings.home} yet; run `sales refresh --source DIR` first."
+        )
+    con = _open(settings.snapshot_path, settings, read_only=True)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def in_memory(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an empty warehouse that lives in memory, with every schema in place."""
+    con = duckdb.connect(":memory:", config=_config(settings))
+    try:
+        create_schemas(con)
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what the block does, or undo all of it."""
+    con.execute("begin transaction")
+    try:
+        yield
+    except BaseException:
+        con.execute("rollback")
+        raise
+    con.execute("commit")
+
+
+def create_schemas(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the schemas of the warehouse where they are missing."""
+    for schema in SCHEMAS:
+        con.execute(f"create schema if not exists {schema}")
+
+
+@cache
+def read_sql(name: str) -> str:
+    """Return the text of `sql/<name>.sql`."""
+    return (REPOSITORY / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def query(con: duckdb.DuckDBPyConnection, name: str, **params: Any) -> duckdb.DuckDBPyConnection:
+    """Run the select in `sql/<name>.sql`; parameters that it does not mention are left out."""
+    text = read_sql(name)
+    return con.execute(text, _mentioned(text, params))
+
+
+def create_table(
+    con: duckdb.DuckDBPyConnection, table: str, sql: str, *, temporary: bool = False, **params: Any
+) -> int:
+    """Replace `table` by the result of `sql/<sql>.sql` and return its number of rows."""
+    text = read_sql(sql)
+    kind = "temporary table" if temporary else "table"
+    con.execute(f"create or replace {kind} {table} as {text}", _mentioned(text, params))
+    return count(con, table)
+
+
+def create_view(con: duckdb.DuckDBPyConnection, view: str, sql: str) -> int:
+    """Replace `view` by the select in `sql/<sql>.sql` and return its number of rows."""
+    con.execute(f"create or replace view {view} as {read_sql(sql)}")
+    return count(con, view)
+
+
+def replace_table(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> int:
+    """Replace `table` by a frame and return its number of rows."""
+    con.register("frame", frame)
+    con.execute(f"create or replace table {table} as select * from frame")
+    con.unregister("frame")
+    return count(con, table)
+
+
+def count(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Return the number of rows of a table."""
+    ((rows,),) = con.execute(f"select count(*) from {table}").fetchall()
+    return int(rows)
+
+
+def table_exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Tell whether `schema.name` is a table or view of the opened warehouse."""
+    schema, name = table.split(".")
+    return bool(
+        con.execute(
+            "select 1 from information_schema.tables"
+            " where table_catalog = current_database() and table_schema = $schema"
+            " and table_name = $name",
+            {"schema": schema, "name": name},
+        ).fetchall()
+    )
+
+
+def _mentioned(text: str, params: dict[str, Any]) -> dict[str, Any]:
+    names = set(re.findall(r"\$([a-z_][a-z0-9_]*)", text))
+    return {name: value for name, value in params.items() if name in names}
+
+
+def _config(settings: Settings) -> dict[str, Any]:
+    return {
+        "memory_limit": settings.memory_limit,
+        "threads": settings.threads,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+
+
+def _open(path: Path, settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        con = duckdb.connect(path, read_only=read_only, config=_config(settings))
+    except duckdb.IOException as error:
+        holder = re.search(r"PID (\d+)", str(error))
+        if holder:
+            raise WarehouseError(
+                f"{path} is in use by process {holder[1]}; wait until it has finished."
+            ) from None
+        raise WarehouseError(f"{path} cannot be opened: {_first_line(error)}") from None
+    except duckdb.Error as error:
+        raise WarehouseError(f"{path} cannot be opened: {_first_line(error)}") from None
+    scratch = settings.scratch.absolute()
+    con.execute("set temp_directory = $path", {"path": str(scratch)})
+    con.execute("set preserve_insertion_order = true")
+    if not read_only:
+        create_schemas(con)
+    return con
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def publish(settings: Settings) -> Path:
+    """Replace the snapshot and the Parquet files by the warehouse's present content.
+
+    Everything is written beside its final name first; the snapshot is swapped last, so that a
+    reader sees the old state or the new one, never a mixture.
+    """
+    settings.published.mkdir(parents=True, exist_ok=True)
+    fresh = settings.snapshot_path.with_suffix(".duckdb.tmp")
+    fresh.unlink(missing_ok=True)
+    with connect(settings) as con:
+        parquet = _write_parquet(con, settings.published)
+        con.execute(f"attach {_literal(fresh)} as snapshot")
+        try:
+            con.execute("copy from database warehouse to snapshot")
+        finally:
+            con.execute("detach snapshot")
+    for written, final in parquet:
+        written.replace(final)
+    fresh.replace(settings.snapshot_path)
+    return settings.snapshot_path
+
+
+def _write_parquet(con: duckdb.DuckDBPyConnection, directory: Path) -> list[tuple[Path, Path]]:
+    tables = con.execute(
+        "select table_schema || '.' || table_name from information_schema.tables"
+        " where table_catalog = 'warehouse' and list_contains($schemas, table_schema) order by 1",
+        {"schemas": list(PARQUET_SCHEMAS)},
+    ).fetchall()
+    files = []
+    for (table,) in tables:
+        final = directory / f"{table}.parquet"
+        written = final.with_suffix(".parquet.tmp")
+        con.execute(f"copy {table} to {_literal(written)} (format parquet, compression zstd)")
+        files.append((written, final))
+    return files
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

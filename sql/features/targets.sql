@@ -1,0 +1,50 @@
+-- One row a target (cutoff, store, date) to learn from or to be judged by: weekly cutoffs, each
+-- with the days up to $horizon ahead whose sales are known by now. Rows beyond $training_rows are
+-- left out by a hash of their keys; the cutoffs of the backtest ($backtest_cutoffs) keep every
+-- day, and is_training tells which of theirs are learnt from.
+with
+
+span as (
+    select min(date) as first_day, max(date) as last_day from cleaned.sales
+),
+
+cutoffs as (
+    select cast(unnest(generate_series(
+        -- The same weekday as the last day, after the first $warm_up days.
+        last_day - to_days(cast(
+            7 * floor((last_day - first_day - $warm_up) / 7) as integer
+        )),
+        last_day - interval 1 day,
+        interval 7 day
+    )) as date) as cutoff
+    from span
+),
+
+candidates as (
+    select
+        cutoffs.cutoff,
+        sales.store_id,
+        sales.date,
+        sales.is_open and sales.sales > 0 as is_selling,
+        list_contains(cast($backtest_cutoffs as date[]), cutoffs.cutoff) as is_backtest,
+        hash(cutoffs.cutoff, sales.store_id, sales.date) % 1_000_000 / 1e6 as draw
+    from cutoffs
+    inner join cleaned.sales as sales
+        on
+            sales.date > cutoffs.cutoff
+            and sales.date <= cutoffs.cutoff + cast($horizon as integer)
+    where is_backtest or is_selling
+),
+
+share as (
+    select $training_rows / count(*) as share from candidates where is_selling
+)
+
+select
+    candidates.cutoff,
+    candidates.store_id,
+    candidates.date,
+    candidates.is_selling and candidates.draw < share.share as is_training
+from candidates
+cross join share
+where candidates.is_backtest or candidates.draw < share.share
