@@ -5,11 +5,11 @@ import logging
 import dagster as dg
 import duckdb
 
-from sales_assets.metadata import describe, headline
+from sales_assets.metadata import describe
 from sales_assets.resources import OWNERS, WRITER_POOL, Home
 from sales_assets.settings import Settings
 from sales_assets.sources.german_holidays import holiday_calendar
-from sales_assets.warehouse import create_table
+from sales_assets.warehouse import create_table, headline
 
 log = logging.getLogger("sales_assets.cleaned")
 

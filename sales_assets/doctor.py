@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sales_assets.errors import SalesError
-from sales_assets.forecasting.ensemble import ENSEMBLE
-from sales_assets.forecasting.model_store import ModelStore
+from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.settings import Settings
 from sales_assets.warehouse import connect, connect_snapshot
 

@@ -5,8 +5,9 @@ import logging
 import dagster as dg
 
 from sales_assets.forecasting.features import build_future, build_training
-from sales_assets.metadata import describe, headline
+from sales_assets.metadata import describe
 from sales_assets.resources import OWNERS, WRITER_POOL, Home
+from sales_assets.warehouse import headline
 
 log = logging.getLogger("sales_assets.features")
 INPUTS = [["cleaned", "sales"], ["cleaned", "stores"], ["cleaned", "plan"]]

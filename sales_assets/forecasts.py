@@ -6,9 +6,9 @@ import dagster as dg
 
 from sales_assets import charts, warehouse
 from sales_assets.forecasting.bundle import Bundle
-from sales_assets.forecasting.ensemble import ENSEMBLE
 from sales_assets.forecasting.frames import read_frames
-from sales_assets.metadata import chart, describe, headline
+from sales_assets.forecasting.model_store import ENSEMBLE
+from sales_assets.metadata import chart, describe
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
 
 log = logging.getLogger("sales_assets.forecasts")
@@ -64,7 +64,7 @@ def daily(home: Home) -> dg.MaterializeResult:
 @dg.asset(
     key=["forecasts", "latest"],
     deps=[["forecasts", "daily"]],
-    description=headline("forecasts/latest"),
+    description=warehouse.headline("forecasts/latest"),
     group_name="forecasts",
     kinds={"duckdb", "sql"},
     owners=OWNERS,

@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from sales_assets.metadata import describe, headline, preview
+from sales_assets.metadata import describe, preview
 from sales_assets.resources import OWNERS, WRITER_POOL, Home
 from sales_assets.settings import REPOSITORY
-from sales_assets.warehouse import create_table
+from sales_assets.warehouse import create_table, headline
 
 QUESTIONS = tuple(sorted(path.stem for path in (REPOSITORY / "sql" / "insights").glob("*.sql")))
 

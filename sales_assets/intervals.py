@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from sales_assets.forecasting.ensemble import ENSEMBLE, Ensemble
+from sales_assets.forecasting.ensemble import Ensemble
+from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.metadata import describe
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
 from sales_assets.warehouse import replace_table

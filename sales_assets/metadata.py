@@ -9,7 +9,7 @@ import dagster as dg
 import duckdb
 from matplotlib.figure import Figure
 
-from sales_assets.warehouse import count, read_sql
+from sales_assets.warehouse import count
 
 
 def describe(
@@ -70,13 +70,3 @@ def chart(figure: Figure, says: str) -> dg.MetadataValue[Any]:
     figure.savefig(buffer, format="png", dpi=100)
     image = base64.b64encode(buffer.getvalue()).decode()
     return dg.MetadataValue.md(f"![{says}](data:image/png;base64,{image})")
-
-
-def headline(sql: str) -> str:
-    """Return the comment at the head of a SQL file: what one row means."""
-    lines = []
-    for line in read_sql(sql).splitlines():
-        if not line.startswith("--"):
-            break
-        lines.append(line.removeprefix("--").strip())
-    return " ".join(lines)

@@ -9,14 +9,14 @@ import pandas as pd
 from sales_assets import charts
 from sales_assets.forecasting import backtest as backtesting
 from sales_assets.forecasting.bundle import compose, fit_member
-from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS
+from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.features import (
     backtest_cutoffs,
     data_fingerprint,
     last_sales_day,
 )
 from sales_assets.forecasting.frames import read_frames
-from sales_assets.forecasting.model_store import Manifest
+from sales_assets.forecasting.model_store import ENSEMBLE, Manifest
 from sales_assets.metadata import chart, describe, markdown_table
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
 from sales_assets.warehouse import replace_table, table_exists

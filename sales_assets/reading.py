@@ -13,11 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sales_assets.errors import SalesError
-from sales_assets.forecasting.ensemble import ENSEMBLE
-from sales_assets.forecasting.model_store import ModelStore
-from sales_assets.metadata import headline
+from sales_assets.forecasting.model_store import ENSEMBLE, Champion, ModelStore
 from sales_assets.settings import Settings
-from sales_assets.warehouse import connect_snapshot, query
+from sales_assets.warehouse import connect_snapshot, headline, query
 
 TABLE_ROWS = 100
 PIPE_WIDTH = 240
@@ -126,10 +124,10 @@ def print_version(settings: Settings, version: str | None) -> None:
     click.echo(store.manifest(ENSEMBLE, version).to_json(), nl=False)
 
 
-def _role(version: str, champion: object) -> str:
-    if champion is None or getattr(champion, "version", None) != version:
+def _role(version: str, champion: Champion | None) -> str:
+    if champion is None or champion.version != version:
         return ""
-    return "pinned" if getattr(champion, "is_pinned", False) else "yes"
+    return "pinned" if champion.is_pinned else "yes"
 
 
 def _insights(con: duckdb.DuckDBPyConnection) -> list[str]:

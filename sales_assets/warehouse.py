@@ -90,6 +90,16 @@ def read_sql(name: str) -> str:
     return (REPOSITORY / "sql" / f"{name}.sql").read_text(encoding="utf-8")
 
 
+def headline(sql: str) -> str:
+    """Return the comment at the head of a SQL file: what one row means."""
+    lines = []
+    for line in read_sql(sql).splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line.removeprefix("--").strip())
+    return " ".join(lines)
+
+
 def query(con: duckdb.DuckDBPyConnection, name: str, **params: Any) -> duckdb.DuckDBPyConnection:
     """Run the select in `sql/<name>.sql`; parameters that it does not mention are left out."""
     text = read_sql(name)

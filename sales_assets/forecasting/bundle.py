@@ -12,10 +12,16 @@ import pandas as pd
 
 from sales_assets.forecasting.backtest import member_fingerprint
 from sales_assets.forecasting.conformal import BOUNDS, add_intervals, calibrate
-from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, Ensemble, combine, fit_weights
+from sales_assets.forecasting.ensemble import MEMBERS, Ensemble, combine, fit_weights
 from sales_assets.forecasting.frames import Frames, feature_names
 from sales_assets.forecasting.member import Member
-from sales_assets.forecasting.model_store import Draft, Manifest, ModelStore, fingerprint_of
+from sales_assets.forecasting.model_store import (
+    ENSEMBLE,
+    Draft,
+    Manifest,
+    ModelStore,
+    fingerprint_of,
+)
 from sales_assets.settings import Settings
 
 log = logging.getLogger("sales_assets.models")

@@ -18,6 +18,7 @@ from typing import Any, Self
 from sales_assets.errors import ModelStoreError
 
 MANIFEST = "manifest.json"
+ENSEMBLE = "ensemble"
 LIBRARIES = (
     "duckdb", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "skops", "statsforecast",
 )  # fmt: skip
@@ -197,15 +198,15 @@ class ModelStore:
         Raises:
             ModelStoreError: The version or one of its members is unknown or was changed.
         """
-        self.verified("ensemble", version)
-        for name, member in self.manifest("ensemble", version).members.items():
+        self.verified(ENSEMBLE, version)
+        for name, member in self.manifest(ENSEMBLE, version).members.items():
             self.verified(name, member["version"], member["manifest_sha256"])
         present = self.champion()
         if present and present.version == version and present.is_pinned == is_pinned:
             return present
         champion = Champion(
             version=version,
-            manifest_sha256=self.manifest_sha256("ensemble", version),
+            manifest_sha256=self.manifest_sha256(ENSEMBLE, version),
             is_pinned=is_pinned,
             reason=reason,
             promoted_at=self.now(),
@@ -225,7 +226,7 @@ class ModelStore:
         """
         if version != "newest":
             return self.promote(version, is_pinned=True, reason=reason)
-        newest = self.versions("ensemble")
+        newest = self.versions(ENSEMBLE)
         if not newest:
             raise ModelStoreError(f"There are no ensembles in {self.root}; refresh first.")
         return self.promote(newest[-1].version, is_pinned=False, reason=reason)
@@ -245,8 +246,8 @@ class ModelStore:
         """Return the ensemble to forecast with: the pinned champion, else the newest version."""
         champion = self.champion()
         if champion and champion.is_pinned:
-            return self.manifest("ensemble", champion.version)
-        newest = self.versions("ensemble")
+            return self.manifest(ENSEMBLE, champion.version)
+        newest = self.versions(ENSEMBLE)
         return newest[-1] if newest else None
 
     def _manifest_path(self, name: str, version: str) -> Path:

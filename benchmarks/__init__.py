@@ -1,0 +1,1 @@
+"""Speed, memory and accuracy, measured in one run; never asserted in tests."""

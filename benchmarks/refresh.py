@@ -1,0 +1,64 @@
+"""A first and a second refresh of a generated chain, stage by stage: seconds and peak memory.
+
+Run by `make bench`; 1,115 stores × 942 days unless told otherwise. Each refresh is a process of
+its own, as a user would start it; its stages are read from the run's own record.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from sales_assets.settings import Settings
+
+
+def main() -> None:
+    """Print a table of stages for both refreshes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stores", type=int, default=1115)
+    parser.add_argument("--days", type=int, default=942)
+    parser.add_argument("--home", type=Path, help="Kept afterwards; a temporary one otherwise.")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        home = arguments.home or Path(temporary)
+        source = home / "source"
+        size = ["--stores", str(arguments.stores), "--days", str(arguments.days)]
+        seconds, _ = _timed(["sample", str(source), *size, "--seed", "1"])
+        print(f"{arguments.stores} stores × {arguments.days} days on {os.cpu_count()} cores")
+        print(f"\nsample: {seconds:.1f} s")
+        for name in ("first refresh", "second refresh, nothing new"):
+            seconds, gigabytes = _timed(["refresh", "--source", str(source), "--home", str(home)])
+            print(f"\n{name}: {seconds / 60:.1f} min, peak {gigabytes:.1f} GB", flush=True)
+            for stage, stage_seconds in _stages(home):
+                print(f"  {stage:32s} {stage_seconds:8.1f} s")
+
+
+def _timed(arguments: list[str]) -> tuple[float, float]:
+    """Run `sales` and return its seconds and the largest process's peak memory in GB."""
+    started = time.perf_counter()
+    subprocess.run([Path(sys.executable).parent / "sales", *arguments], check=True)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return time.perf_counter() - started, peak * 1024 / 1e9
+
+
+def _stages(home: Path) -> list[tuple[str, float]]:
+    """Return each step of the newest run with its seconds, in the order they ran."""
+    import dagster as dg
+
+    directory = Settings(home=home).dagster_home.absolute()
+    with dg.DagsterInstance.from_config(str(directory)) as instance:
+        (run,) = instance.get_runs(limit=1)
+        steps = instance.get_run_step_stats(run.run_id)
+    return [
+        (step.step_key.replace("__", "."), step.end_time - step.start_time)
+        for step in sorted(steps, key=lambda step: step.start_time or 0)
+        if step.start_time and step.end_time
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""A small chain, generated once: as files, as a warehouse in memory, and as a refreshed home."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sales_assets import cleaned, warehouse
+from sales_assets.forecasting import features
+from sales_assets.forecasting.frames import Frames, read_frames
+from sales_assets.settings import Settings
+from sales_assets.sources import kaggle
+from sales_assets.sources.sample import write_sample
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data" / "rossmann"
+
+# Small models: tests ask whether things hold, not how well they forecast.
+SMALL = {
+    "SALES_BACKTEST_WINDOWS": "2",
+    "SALES_LIGHTGBM__TREES": "30",
+    "SALES_RANDOM_FOREST__TREES": "5",
+    "SALES_RANDOM_FOREST__ROWS_PER_TREE": "2000",
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_settings() -> Iterator[None]:
+    """Forget the caller's own settings, and keep models small."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("SALES_")]:
+            patch.delenv(name)
+        for name, value in SMALL.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def settings(small_settings: None) -> Settings:
+    """The small settings, with the default home."""
+    return Settings.load()
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of 12 stores and 500 days, with a plan of 48 days."""
+    directory = tmp_path_factory.mktemp("source")
+    write_sample(directory, stores=12, days=500, seed=7)
+    return directory
+
+
+def load_and_clean(
+    con: duckdb.DuckDBPyConnection, source: Path, settings: Settings, scratch: Path
+) -> None:
+    """Fill raw and cleaned tables from a source."""
+    kaggle.deliver(con, source, max_refused_share=settings.max_refused_share, scratch=scratch)
+    cleaned.clean_stores(con)
+    cleaned.clean_sales(con)
+    cleaned.clean_plan(con, settings)
+
+
+@pytest.fixture(scope="session")
+def con(
+    source: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse in memory with raw, cleaned and feature tables; tests only read it."""
+    with warehouse.in_memory(settings) as connection:
+        load_and_clean(connection, source, settings, tmp_path_factory.mktemp("scratch"))
+        features.build_training(connection, settings)
+        features.build_future(connection, settings)
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def training(con: duckdb.DuckDBPyConnection) -> Frames:
+    """The training rows and their history."""
+    return read_frames(con, "features.training")
+
+
+@pytest.fixture(scope="session")
+def future(con: duckdb.DuckDBPyConnection) -> Frames:
+    """The rows to forecast and their history."""
+    return read_frames(con, "features.future")
+
+
+def sales(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the installed command as a user would."""
+    command = [Path(sys.executable).parent / "sales", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def home(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home after its first refresh; tests that change one take a copy of it."""
+    directory = tmp_path_factory.mktemp("home")
+    sales("refresh", "--source", source, "--home", directory)
+    return directory
+
+
+@pytest.fixture
+def home_copy(home: Path, tmp_path: Path) -> Path:
+    """A refreshed home of the test's own."""
+    return Path(shutil.copytree(home, tmp_path / "home"))

@@ -1,0 +1,151 @@
+"""The command `sales`: help, formats, and one plain sentence for each mistake."""
+
+import json
+from pathlib import Path
+
+import click
+import duckdb
+import pytest
+
+from sales_assets.cli import main
+from tests.conftest import sales
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found += commands(command, (*path, name))
+        else:
+            found.append((*path, name))
+    return found
+
+
+@pytest.mark.parametrize("path", commands(main), ids=" ".join)
+def test_every_command_has_help_and_takes_a_home(path: tuple[str, ...]) -> None:
+    command: click.Command = main
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    assert command.help
+    assert "home" in {parameter.name for parameter in command.params}
+    assert "--home" in sales(*path, "--help").stdout
+
+
+def test_a_sample_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
+    sales("sample", tmp_path / "new", "--stores", "2", "--days", "150", "--seed", "3")
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+        "train.csv", "store.csv", "test.csv",
+    }  # fmt: skip
+
+
+QUERY = "select 1 as one, 'a,b' as text union all select 2, null order by one"
+
+
+def test_query_prints_csv(home: Path) -> None:
+    done = sales("query", QUERY, "--format", "csv", "--home", home)
+    assert done.stdout == 'one,text\n1,"a,b"\n2,\n'
+
+
+def test_query_prints_json(home: Path) -> None:
+    done = sales("query", QUERY, "--format", "json", "--home", home)
+    assert json.loads(done.stdout) == [{"one": 1, "text": "a,b"}, {"one": 2, "text": None}]
+
+
+def test_query_prints_a_table(home: Path) -> None:
+    out = sales("query", QUERY, "--home", home).stdout
+    assert "one" in out
+    assert "a,b" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["query", "selec 1"], "syntax error"),
+        (["query", "select * from nothing_here"], "nothing_here does not exist"),
+        (["query", "create table t (a int)"], "read-only"),
+        (["insights", "nonsense"], "there are data_overview"),
+        (["forecast", "--store", "9999"], "no forecast for store 9999; there are 12 stores"),
+        (["forecast", "--out", "x.xlsx"], "must end in .csv or .parquet"),
+        (["models", "show", "nonsense"], "no version 'nonsense'; versions there are"),
+        (["models", "promote", "nonsense"], "no version 'nonsense'"),
+        (["models", "rollback"], "no earlier champion"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_on_stderr(
+    home: Path, arguments: list[str], sentence: str
+) -> None:
+    done = sales(*arguments, "--home", home, check=False)
+    assert done.returncode == 1
+    assert not done.stdout
+    assert done.stderr.startswith("sales: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert sentence in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["query", "select 1"], ["forecast"], ["insights"]])
+def test_an_empty_home_says_what_to_run(tmp_path: Path, arguments: list[str]) -> None:
+    done = sales(*arguments, "--home", tmp_path, check=False)
+    assert done.returncode == 1
+    assert "sales refresh --source" in done.stderr
+
+
+def test_a_bad_setting_names_variable_and_value(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SALES_HORIZON", "soon")
+    done = sales("forecast", "--home", home, check=False)
+    assert done.returncode == 1
+    assert "SALES_HORIZON='soon'" in done.stderr
+
+
+def test_the_forecast_of_one_store_has_its_days_and_bounds(home: Path) -> None:
+    lines = sales("forecast", "--store", "3", "--format", "csv", "--home", home).stdout.splitlines()
+    assert lines[0] == "store_id,date,h,forecast,lo_80,hi_80,lo_95,hi_95,cutoff,version"
+    assert len(lines) == 1 + 42
+    assert all(line.startswith("3,") for line in lines[1:])
+
+
+def test_the_forecast_of_the_chain_is_a_row_a_day(home: Path) -> None:
+    assert "open_stores" in sales("forecast", "--home", home).stdout
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_forecast_is_written_to_a_file(home: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"forecast{suffix}"
+    sales("forecast", "--out", out, "--home", home)
+    assert duckdb.sql(f"select count(*) from '{out}'").fetchall() == [(12 * 42,)]
+
+
+def test_insights_are_listed_and_printed(home: Path) -> None:
+    assert "promo_effect" in sales("insights", "--home", home).stdout
+    done = sales("insights", "promo_effect", "--format", "csv", "--home", home)
+    monday = dict(zip(*(line.split(",") for line in done.stdout.splitlines()[:2]), strict=True))
+    assert float(monday["lift_lo_95"]) < float(monday["sales_lift"]) < float(monday["lift_hi_95"])
+
+
+def test_the_champion_is_listed_and_shown(home: Path) -> None:
+    assert "yes" in sales("models", "list", "--home", home).stdout
+    manifest = json.loads(sales("models", "show", "--home", home).stdout)
+    assert manifest["name"] == "ensemble"
+    assert set(manifest["members"]) == {"baseline", "statistical", "random_forest", "lightgbm"}
+
+
+def test_a_promoted_version_stays_until_the_newest_is_followed_again(home_copy: Path) -> None:
+    version = json.loads(sales("models", "show", "--home", home_copy).stdout)["version"]
+    sales("models", "promote", version, "--reason", "a test", "--home", home_copy)
+    assert "pinned" in sales("models", "list", "--home", home_copy).stdout
+    sales("models", "promote", "newest", "--home", home_copy)
+    assert "pinned" not in sales("models", "list", "--home", home_copy).stdout
+
+
+def test_the_doctor_finds_a_refreshed_home_well(home: Path) -> None:
+    assert "PROBLEM" not in sales("doctor", "--home", home).stdout
+
+
+def test_the_doctor_names_a_changed_model_file(home_copy: Path) -> None:
+    file = next((home_copy / "models" / "lightgbm").glob("*/booster_0.txt"))
+    file.write_text(file.read_text() + " ")
+    done = sales("doctor", "--home", home_copy, check=False)
+    assert done.returncode == 1
+    assert "booster_0.txt is missing or was changed" in done.stdout

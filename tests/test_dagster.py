@@ -1,0 +1,176 @@
+"""The asset graph: what it holds, when it runs, and a run started through the UI's own door."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from sales_assets.definitions import defs
+from sales_assets.forecasting.ensemble import MEMBERS
+from sales_assets.insights import QUESTIONS
+from sales_assets.schedules import monday_morning
+
+KEYS = {
+    "raw/loads", "raw/sales", "raw/stores", "raw/plan", "quality/quarantine",
+    "cleaned/sales", "cleaned/stores", "cleaned/plan", "features/training", "features/future",
+    "models/backtest", "models/scores", "models/ensemble", "models/versions",
+    "intervals/calibration", "forecasts/daily", "forecasts/latest", "published/snapshot",
+    *(f"models/{name}" for name in MEMBERS), *(f"insights/{name}" for name in QUESTIONS),
+}  # fmt: skip
+
+SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_the_graph_holds_the_tables_of_the_contract() -> None:
+    assert set(SPECS) == KEYS
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_every_asset_says_what_it_is(key: str) -> None:
+    spec = SPECS[key]
+    assert spec.description
+    assert spec.group_name in {
+        "raw", "cleaned", "insights", "features", "models", "intervals", "forecasts", "published",
+    }  # fmt: skip
+    assert spec.owners
+    assert spec.kinds
+
+
+def test_everything_that_is_published_comes_before_the_snapshot() -> None:
+    upstream = {dep.asset_key.to_user_string() for dep in SPECS["published/snapshot"].deps}
+    assert upstream == KEYS - {"published/snapshot"}
+
+
+def test_the_code_location_loads_nothing_that_only_some_runs_need() -> None:
+    code = (
+        "import sys, sales_assets.definitions;"
+        "print([name for name in ('tensorflow', 'ray', 'great_expectations')"
+        " if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def tick(moment: datetime) -> dg.RunRequest:
+    context = dg.build_schedule_context(scheduled_execution_time=moment)
+    return monday_morning(context)
+
+
+def test_the_schedule_runs_on_mondays_at_six_in_berlin_and_is_on() -> None:
+    assert monday_morning.cron_schedule == "0 6 * * 1"
+    assert monday_morning.execution_timezone == "Europe/Berlin"
+    assert monday_morning.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert monday_morning.job_name == "weekly_refresh"
+
+
+def test_two_ticks_of_one_week_are_one_run() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    monday = datetime(2026, 1, 5, 6, tzinfo=berlin)
+    assert tick(monday).run_key == tick(monday.replace(hour=9)).run_key == "2026-W02"
+    assert tick(monday.replace(day=12)).run_key == "2026-W03"
+
+
+def test_no_two_assets_write_at_once() -> None:
+    job = defs.resolve_job_def("weekly_refresh")
+    pools = {node.name: node.definition.pools for node in job.nodes}
+    assert all(pools[name] == {"duckdb_writer"} for name in pools), pools
+
+
+class Ui:
+    """The Dagster UI of a home, spoken to as its pages do: by GraphQL."""
+
+    def __init__(self, port: int) -> None:
+        self.address = f"http://127.0.0.1:{port}/graphql"
+
+    def ask(self, query: str, **variables: object) -> dict:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(
+            self.address, body, headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["data"]
+
+    def wait_until_ready(self, seconds: float) -> None:
+        query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if self.ask(query)["repositoriesOrError"].get("nodes"):
+                    return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                pass
+            time.sleep(1)
+        raise TimeoutError(f"The Dagster UI was not ready within {seconds} s.")
+
+
+@pytest.fixture
+def ui(home_copy: Path) -> Iterator[Ui]:
+    """`sales dev` on a refreshed home, stopped afterwards as Ctrl-C would."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).parent / "sales", "dev", "--home", str(home_copy)]
+    process = subprocess.Popen(
+        [*command, "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        ui = Ui(port)
+        ui.wait_until_ready(120)
+        yield ui
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+LAUNCH = """
+mutation($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+STATUS = """
+query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }
+"""
+
+
+def test_materialize_all_in_the_ui_does_what_the_refresh_does(ui: Ui) -> None:
+    launched = ui.ask(
+        LAUNCH,
+        params={
+            "selector": {
+                "repositoryLocationName": "sales_assets",
+                "repositoryName": "__repository__",
+                "jobName": "__ASSET_JOB",
+            },
+            "mode": "default",
+        },
+    )["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    run_id = launched["run"]["runId"]
+    deadline = time.monotonic() + 240
+    status = ""
+    while time.monotonic() < deadline and status not in ("SUCCESS", "FAILURE", "CANCELED"):
+        time.sleep(2)
+        status = ui.ask(STATUS, id=run_id)["runOrError"]["status"]
+    assert status == "SUCCESS"

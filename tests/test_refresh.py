@@ -1,0 +1,178 @@
+"""The weekly refresh as a whole, through the installed command, on a real home."""
+
+import fcntl
+import hashlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pandas as pd
+import pytest
+
+from sales_assets.settings import Settings
+from tests.conftest import sales
+
+STORES, HORIZON = 12, 42
+MODELS = ("baseline", "statistical", "random_forest", "lightgbm", "ensemble")
+TABLES = (
+    "raw.loads", "raw.sales", "raw.stores", "raw.plan", "quality.quarantine",
+    "cleaned.sales", "cleaned.stores", "cleaned.plan", "insights.promo_effect",
+    "features.training", "features.future", "models.backtest", "models.scores",
+    "models.versions", "intervals.calibration", "forecasts.daily", "forecasts.latest",
+)  # fmt: skip
+
+
+def ask(home: Path, sql: str) -> list[tuple]:
+    with duckdb.connect(Settings(home=home).snapshot_path, read_only=True) as con:
+        return con.execute(sql).fetchall()
+
+
+def frame(home: Path, sql: str) -> pd.DataFrame:
+    with duckdb.connect(Settings(home=home).snapshot_path, read_only=True) as con:
+        return con.execute(sql).df()
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_snapshot_has_every_table(home: Path, table: str) -> None:
+    assert ask(home, f"select count(*) from {table}") is not None
+
+
+def test_every_store_day_and_model_is_forecast_once(home: Path) -> None:
+    counts = dict(ask(home, "select model, count(*) from forecasts.latest group by model"))
+    assert counts == dict.fromkeys(MODELS, STORES * HORIZON)
+    assert ask(
+        home, "select count(*) - count(distinct (store_id, date, model)) from forecasts.latest"
+    ) == [(0,)]
+
+
+def test_a_closed_day_is_exactly_zero_and_an_open_one_is_not(home: Path) -> None:
+    sums = ask(
+        home,
+        "select plan.is_open, max(forecast), max(hi_95), min(forecast)"
+        " from forecasts.latest join cleaned.plan using (store_id, date) group by 1 order by 1",
+    )
+    assert sums[0][:3] == (False, 0.0, 0.0)
+    assert sums[1][3] > 0
+
+
+def test_bounds_are_in_order(home: Path) -> None:
+    assert ask(
+        home,
+        "select count(*) from forecasts.latest where not (0 <= lo_95 and lo_95 <= lo_80"
+        " and lo_80 <= forecast and forecast <= hi_80 and hi_80 <= hi_95)",
+    ) == [(0,)]
+
+
+def test_parquet_files_hold_what_the_snapshot_holds(home: Path) -> None:
+    published = Settings(home=home).published
+    rows = duckdb.sql(f"select count(*) from '{published}/forecasts.latest.parquet'").fetchall()
+    assert rows == ask(home, "select count(*) from forecasts.latest")
+    assert not list(published.glob("*.tmp"))
+
+
+def test_the_ensemble_is_scored_on_weights_and_intervals_of_other_windows(home: Path) -> None:
+    scores = frame(home, "select * from models.scores where cutoff is null")
+    assert set(scores["model"]) == set(MODELS)
+    assert scores["coverage_80"].between(0, 1).all()
+
+
+def test_the_run_and_its_metadata_are_in_the_homes_dagster_instance(home: Path) -> None:
+    directory = Settings(home=home).dagster_home
+    with dg.DagsterInstance.from_config(str(directory)) as instance:
+        (run,) = instance.get_runs()
+        assert run.job_name == "weekly_refresh"
+        assert run.is_success
+        event = instance.get_latest_materialization_event(dg.AssetKey(["forecasts", "daily"]))
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert event.asset_materialization.metadata["dagster/row_count"].value == STORES * 42 * 5
+
+
+def test_refreshing_twice_changes_no_row_and_fits_no_model_again(
+    home_copy: Path, source: Path
+) -> None:
+    before = frame(home_copy, "from forecasts.daily order by all")
+    backtest = frame(home_copy, "from models.backtest order by all")
+    versions = sorted(path.name for path in (home_copy / "models").glob("*/*"))
+    done = sales("refresh", "--source", source, "--home", home_copy)
+    pd.testing.assert_frame_equal(frame(home_copy, "from forecasts.daily order by all"), before)
+    pd.testing.assert_frame_equal(frame(home_copy, "from models.backtest order by all"), backtest)
+    assert sorted(path.name for path in (home_copy / "models").glob("*/*")) == versions
+    assert "unchanged" in done.stderr
+
+
+def test_a_bad_delivery_stops_with_one_sentence_and_touches_nothing(
+    home_copy: Path, source: Path, tmp_path: Path
+) -> None:
+    bad = Path(shutil.copytree(source, tmp_path / "bad"))
+    lines = (bad / "train.csv").read_text().splitlines()
+    (bad / "train.csv").write_text("\n".join(["Store,Date", *lines[1:]]))
+    before = digest(Settings(home=home_copy).snapshot_path)
+    done = sales("refresh", "--source", bad, "--home", home_copy, check=False)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("sales: train.csv")
+    assert "Sales" in last
+    assert "Traceback" not in done.stderr
+    assert digest(Settings(home=home_copy).snapshot_path) == before
+
+
+def test_a_refresh_without_any_data_says_what_to_do(tmp_path: Path) -> None:
+    done = sales("refresh", "--home", tmp_path / "empty", check=False)
+    assert done.returncode == 1
+    assert "--source" in done.stderr.splitlines()[-1]
+
+
+def test_a_second_refresh_at_once_names_the_process_that_holds_the_home(
+    home_copy: Path, source: Path
+) -> None:
+    with (home_copy / "refresh.lock").open("a+") as held:
+        held.truncate(0)
+        held.write("4711\n")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = sales("refresh", "--source", source, "--home", home_copy, check=False)
+    assert done.returncode == 1
+    assert "Process 4711 is refreshing" in done.stderr
+
+
+def test_a_killed_refresh_leaves_the_results_and_the_next_one_works(
+    home_copy: Path, source: Path
+) -> None:
+    snapshot = Settings(home=home_copy).snapshot_path
+    before = digest(snapshot)
+    forecasts = frame(home_copy, "from forecasts.daily order by all")
+    command = [Path(sys.executable).parent / "sales", "refresh", "--home", str(home_copy)]
+    running = subprocess.Popen(
+        [*command, "--source", str(source)], stderr=subprocess.PIPE, text=True
+    )
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "features.training" in line:
+            break
+    time.sleep(0.2)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert digest(snapshot) == before
+    sales("refresh", "--source", source, "--home", home_copy)
+    pd.testing.assert_frame_equal(frame(home_copy, "from forecasts.daily order by all"), forecasts)
+
+
+def test_a_longer_horizon_answers_all_of_kaggles_test_file(home_copy: Path, source: Path) -> None:
+    short = sales("forecast", "--format", "kaggle", "--home", home_copy, check=False)
+    assert short.returncode == 1
+    assert "--horizon" in short.stderr
+    sales("refresh", "--source", source, "--home", home_copy, "--horizon", "48")
+    lines = sales("forecast", "--format", "kaggle", "--home", home_copy).stdout.splitlines()
+    assert lines[0] == "Id,Sales"
+    assert len(lines) == 1 + STORES * 48
+    assert [line.split(",")[0] for line in lines[1:4]] == ["1", "2", "3"]
