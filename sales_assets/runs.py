@@ -16,6 +16,8 @@ from rich.console import Console
 from sales_assets.errors import SalesError
 from sales_assets.settings import REPOSITORY, Settings
 
+# `dg dev`, which `dagster dev` recommends instead, wants a project layout of its own.
+SUPERSEDED = "Function `dev_command` is superseded"
 # Dagster's own log lines go to the run's record, not to the terminal.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -55,8 +57,10 @@ def open_ui(settings: Settings, host: str, port: int) -> None:
     prepare_instance(settings)
     workspace = REPOSITORY / "workspace.yaml"
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
-    os.chdir(REPOSITORY)
-    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(workspace)]
+    # Elsewhere than beside dagster.yaml, which Dagster would warn of.
+    os.chdir(settings.home)
+    command = [sys.executable, "-W", f"ignore:{SUPERSEDED}", "-m", "dagster", "dev"]
+    command += ["--workspace", str(workspace)]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606
 
 

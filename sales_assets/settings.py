@@ -5,10 +5,12 @@ with `__` between a group and its field, as in `SALES_HORIZON=48` or `SALES_LIGH
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sales_assets.errors import SalesError
@@ -142,3 +144,36 @@ class Settings(BaseSettings):
     def scratch(self) -> Path:
         """Directory for files that no one keeps; on the same disk as the rest of the home."""
         return self.home / "tmp"
+
+
+def as_markdown() -> str:
+    """Return every setting as a Markdown table: variable, default, meaning (`docs/settings.md`)."""
+    rows = [
+        f"| `{variable}` | `{field.default}` | {field.description} |"
+        for variable, field in _variables(Settings, "SALES_")
+    ]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            "Environment variables, read once by `sales_assets/settings.py`; written by",
+            "`python -m sales_assets.settings > docs/settings.md`.",
+            "",
+            "| variable | default | meaning |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _variables(group: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in group.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            yield from _variables(type(field.default), f"{prefix}{name.upper()}__")
+        else:
+            yield f"{prefix}{name.upper()}", field
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")

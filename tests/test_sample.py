@@ -6,7 +6,8 @@ import pytest
 
 from sales_assets.errors import SalesError
 from sales_assets.sources import sample
-from sales_assets.sources.sample import EFFECTS, make_calendar, make_days, make_stores, write_sample
+from sales_assets.sources.sample import make_calendar, make_days, make_stores, write_sample
+from sales_assets.sources.sample_facts import EFFECTS
 
 HEADERS = {
     "train.csv": "Store,DayOfWeek,Date,Sales,Customers,Open,Promo,StateHoliday,SchoolHoliday",

@@ -71,12 +71,15 @@ def run(
         known, asked = frames.known_at(cutoff), frames.asked_at(cutoff)
         for name, member in MEMBERS.items():
             fingerprint = member_fingerprint(member, cutoff, data, settings, features)
-            done = _former(former, fingerprint)
+            done = _former(former, name, fingerprint)
             if done is None:
                 done = _forecast(member, known, asked, cutoff, settings)
             windows.append(done.assign(model=name, fingerprint=fingerprint))
     members = pd.concat(windows, ignore_index=True)
-    both = pd.concat([members, out_of_fold(members)], ignore_index=True)
+    # The ensemble's forecasts depend on every window, by way of its weights.
+    of_all = fingerprint_of(sorted(members["fingerprint"].unique()))
+    ensemble = out_of_fold(members).assign(fingerprint=of_all)
+    both = pd.concat([members, ensemble], ignore_index=True)
     order = {name: place for place, name in enumerate((*MEMBERS, "ensemble"))}
     return (
         cross_calibrated(both)[COLUMNS]
@@ -88,10 +91,10 @@ def run(
     )
 
 
-def _former(former: pd.DataFrame | None, fingerprint: str) -> pd.DataFrame | None:
+def _former(former: pd.DataFrame | None, name: str, fingerprint: str) -> pd.DataFrame | None:
     if former is None:
         return None
-    same = former[former["fingerprint"] == fingerprint]
+    same = former[(former["model"] == name) & (former["fingerprint"] == fingerprint)]
     return None if same.empty else same.drop(columns=BOUNDS)
 
 

@@ -1,0 +1,38 @@
+"""What is written down is true of the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sales_assets.insights import QUESTIONS
+from sales_assets.settings import REPOSITORY, as_markdown
+from sales_assets.warehouse import headline
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+SQL_FILES = sorted(path.relative_to(REPOSITORY / "sql") for path in REPOSITORY.glob("sql/*/*.sql"))
+
+
+def test_the_table_of_settings_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8") == as_markdown()
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"\bmake ([a-z]+)", README))))
+def test_every_make_target_in_the_readme_exists(name: str) -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{name}:", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http|#)([^)]+)\)", README))))
+def test_every_link_in_the_readme_leads_somewhere(link: str) -> None:
+    assert (REPOSITORY / link).exists()
+
+
+@pytest.mark.parametrize("path", SQL_FILES, ids=str)
+def test_every_sql_file_says_what_its_rows_are(path: Path) -> None:
+    assert headline(str(path.with_suffix("")))
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_insight_says_what_one_row_is(name: str) -> None:
+    assert headline(f"insights/{name}").startswith("One row")
