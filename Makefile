@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 DEMO := var/demo
 
-.PHONY: help setup demo test lint check dev serve bench lock
+.PHONY: help setup demo test lint check dev bench lock
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

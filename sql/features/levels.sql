@@ -31,7 +31,6 @@ standings as (
         avg(micro_log_sales) over last_364 / 1e6 as level_364,
         avg(micro_log_sales) over (days rows unbounded preceding) / 1e6 as level_ever,
         avg(micro_log_sales) over year_before / 1e6 as level_year_before,
-        avg(micro_log_sales) over last_years_14 / 1e6 as last_years_level_14,
         avg(micro_log_sales) over last_years_28 / 1e6 as last_years_level_28,
         avg(micro_log_sales) over last_years_56 / 1e6 as last_years_level_56,
         avg(surprise_13) over last_7 / 1e6 as surprise_13_last_7,
@@ -49,7 +48,6 @@ standings as (
         count(micro_log_sales) over last_98 as selling_days_98,
         count(micro_log_sales) over last_364 as selling_days_364,
         count(*) filter (where is_promo) over last_14 as promo_days_14,
-        count(*) filter (where is_promo) over last_28 as promo_days_28,
         avg(micro_log_sales) filter (where is_promo) over last_182 / 1e6 as promo_level_182,
         avg(micro_log_sales) filter (where not is_promo) over last_182 / 1e6 as usual_level_182
     from surprises
@@ -63,7 +61,6 @@ standings as (
         last_182 as (days rows between 181 preceding and current row),
         last_364 as (days rows between 363 preceding and current row),
         year_before as (days rows between 727 preceding and 364 preceding),
-        last_years_14 as (days rows between 377 preceding and 364 preceding),
         last_years_28 as (days rows between 391 preceding and 364 preceding),
         last_years_56 as (days rows between 419 preceding and 364 preceding)
 )

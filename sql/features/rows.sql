@@ -20,11 +20,12 @@ seen_plans as (
         * replace (
             if(next_open_day <= plan_end, next_open_day, null) as next_open_day,
             if(next_promo_start <= plan_end, next_promo_start, null) as next_promo_start,
-            if(promo_end <= plan_end, promo_end, null) as promo_end,
+            -- Whether a run ends on the plan's last day only the day after could tell.
+            if(promo_end < plan_end, promo_end, null) as promo_end,
             if(next_state_holiday <= plan_end, next_state_holiday, null) as next_state_holiday,
             if(next_school_holiday_start <= plan_end, next_school_holiday_start, null)
                 as next_school_holiday_start,
-            if(school_holiday_end <= plan_end, school_holiday_end, null) as school_holiday_end,
+            if(school_holiday_end < plan_end, school_holiday_end, null) as school_holiday_end,
             -- A closure is one when a week of it is in the plan.
             if(next_closure + 7 <= plan_end, next_closure, null) as next_closure
         )
@@ -77,8 +78,10 @@ select
     stores.store_type,
     stores.assortment,
     cast(ln(1 + stores.competition_distance_m) as float) as log_competition_distance,
-    cast(least((date - stores.competition_open_since) / 30.4, 60) as float)
-        as competition_age_months,
+    cast(if(
+        stores.competition_open_since is null, null,
+        least((date - stores.competition_open_since) / 30.4, 60)
+    ) as float) as competition_age_months,
     cast((date - stores.promo2_since) / 7 as float) as promo2_age_weeks,
     cast(coalesce(
         stores.promo2_since <= date and list_contains(stores.promo2_months, month(date)), false
@@ -94,7 +97,8 @@ select
     cast(sin(4 * pi() * dayofyear(date) / 365.25) as float) as year_sin_2,
     cast(cos(4 * pi() * dayofyear(date) / 365.25) as float) as year_cos_2,
 
-    -- The plan around the day, in days.
+    -- The plan around the day, in days; `least` leaves nulls out, so that a cap also stands for
+    -- what the known plan does not hold.
     cast(least(date - last_open_day, 15) as smallint) as days_since_open,
     cast(least(next_open_day - date, 15) as smallint) as days_until_open,
     cast(if(is_promo, date - promo_start, null) as smallint) as promo_day,

@@ -9,6 +9,8 @@ span as (
 ),
 
 cutoffs as (
+    select unnest(cast($backtest_cutoffs as date[])) as cutoff
+    union
     select cast(unnest(generate_series(
         -- The same weekday as the last day, after the first $warm_up days.
         last_day - to_days(cast(
@@ -16,7 +18,7 @@ cutoffs as (
         )),
         last_day - interval 1 day,
         interval 7 day
-    )) as date) as cutoff
+    )) as date)
     from span
 ),
 

@@ -1,0 +1,242 @@
+"""Which days are learnt from, judged and forecast, and that building them again changes nothing."""
+
+from datetime import timedelta
+
+import pytest
+
+from sales_assets import cleaned, warehouse
+from sales_assets.errors import SalesError
+from sales_assets.forecasting import features
+from sales_assets.sources.sample import write_sample
+from tests.conftest import load_and_clean
+
+STORES = 12
+TABLES = ("features.training", "features.future")
+# A warm-up of 119 days, a window to learn from, two to be judged by, and the first cutoff's day.
+DAYS_NEEDED = 119 + 3 * 42 + 1
+
+
+def values(con, select, *params):
+    """Return a select's only row."""
+    (row,) = con.execute(select, params).fetchall()
+    return row
+
+
+@pytest.fixture
+def own_con(source, settings, tmp_path):
+    """A warehouse with cleaned tables that a test may change."""
+    with warehouse.in_memory(settings) as con:
+        load_and_clean(con, source, settings, tmp_path)
+        yield con
+
+
+@pytest.fixture
+def short_con(settings, tmp_path):
+    """A warehouse with cleaned tables of just as many days as are needed."""
+    write_sample(tmp_path, stores=2, days=DAYS_NEEDED, seed=7)
+    with warehouse.in_memory(settings) as con:
+        load_and_clean(con, tmp_path, settings, tmp_path / "scratch")
+        yield con
+
+
+@pytest.fixture
+def last_day(con):
+    return features.last_sales_day(con)
+
+
+def build(con, settings, **changes):
+    """Build both feature tables under changed settings, which are returned."""
+    changed = settings.model_copy(update=changes)
+    cleaned.clean_plan(con, changed)
+    features.build_training(con, changed)
+    features.build_future(con, changed)
+    return changed
+
+
+def test_cutoffs_are_weekly_up_to_a_week_before_the_last_day(con, last_day):
+    cutoffs = [
+        cutoff
+        for (cutoff,) in con.execute(
+            "select distinct cutoff from features.training order by cutoff desc"
+        ).fetchall()
+    ]
+    assert cutoffs == [last_day - timedelta(weeks=week) for week in range(1, len(cutoffs) + 1)]
+
+
+def test_the_first_cutoff_comes_in_the_week_after_the_warm_up(con):
+    first_cutoff, first_day = values(
+        con, "select min(cutoff), (select min(date) from cleaned.sales) from features.training"
+    )
+    assert 0 <= (first_cutoff - first_day).days - features.WARM_UP < 7
+
+
+def test_targets_come_after_their_cutoff_and_up_to_the_horizon(con, settings, last_day):
+    assert values(con, "select min(h), max(h), max(date) from features.training") == (
+        1,
+        settings.horizon,
+        last_day,
+    )
+    assert values(
+        con, "select count(*) from features.training where h <> date - cutoff or date <= cutoff"
+    ) == (0,)
+
+
+def test_no_target_stands_twice(con):
+    for table in TABLES:
+        rows, keys = values(
+            con, f"select count(*), count(distinct (cutoff, store_id, date)) from {table}"
+        )
+        assert rows == keys > 0
+
+
+def test_backtest_cutoffs_keep_every_day_open_or_not(con, settings, last_day):
+    for cutoff in features.backtest_cutoffs(last_day, settings):
+        rows, closed, horizon = values(
+            con,
+            "select count(*), count(*) filter (where not is_open), max(h)"
+            " from features.training where cutoff = $1",
+            cutoff,
+        )
+        assert (rows, horizon) == (STORES * settings.horizon, settings.horizon)
+        assert closed > 0
+
+
+def test_backtest_windows_do_not_overlap_and_end_on_the_last_day(settings, last_day):
+    cutoffs = features.backtest_cutoffs(last_day, settings)
+    assert cutoffs == [last_day - timedelta(days=84), last_day - timedelta(days=42)]
+
+
+def test_other_cutoffs_keep_selling_days_alone(con, settings, last_day):
+    assert values(
+        con,
+        "select count(*) from features.training"
+        " where log_sales is null and not list_contains($1, cutoff)",
+        features.backtest_cutoffs(last_day, settings),
+    ) == (0,)
+
+
+def test_every_selling_day_is_learnt_from_and_no_other(con):
+    assert values(
+        con,
+        "select count(*) from features.training where is_training <> (log_sales is not null)",
+    ) == (0,)
+
+
+def test_an_open_day_without_sales_is_not_learnt_from(own_con, settings, last_day):
+    day = last_day - timedelta(days=3)
+    own_con.execute(
+        "update cleaned.sales set is_open = true, sales = 0, customers = 0 where date = $1", [day]
+    )
+    build(own_con, settings)
+    rows, learnt, cutoffs = values(
+        own_con,
+        "select count(*), count(*) filter (where is_training), list(distinct cutoff)"
+        " from features.training where date = $1",
+        day,
+    )
+    assert (rows, learnt) == (STORES, 0)
+    assert cutoffs == [features.backtest_cutoffs(last_day, settings)[-1]]
+
+
+@pytest.mark.parametrize("limit", [1_000, 5_000, 15_000])
+def test_about_as_many_rows_are_learnt_from_as_are_allowed(own_con, settings, last_day, limit):
+    changed = build(own_con, settings, training_rows=limit)
+    learnt, stores, cutoffs = values(
+        own_con,
+        "select count(*), count(distinct store_id), count(distinct cutoff)"
+        " from features.training where is_training",
+    )
+    assert learnt == pytest.approx(limit, rel=0.1)
+    assert stores == STORES
+    assert cutoffs > 50
+    for cutoff in features.backtest_cutoffs(last_day, changed):
+        assert values(
+            own_con, "select count(*) from features.training where cutoff = $1", cutoff
+        ) == (STORES * settings.horizon,)
+
+
+def test_a_smaller_limit_leaves_rows_out_and_changes_none(con, own_con, settings):
+    build(own_con, settings, training_rows=1_000)
+    rows = "select * exclude is_training from features.training where store_id = 1"
+    few = own_con.execute(f"{rows} and is_training").fetchall()
+    assert 0 < len(few) < 200
+    assert set(few) < set(con.execute(rows).fetchall())
+
+
+@pytest.mark.parametrize("horizon", [1, 7, 10, 42, 48, 56])
+def test_each_horizon_has_complete_backtests_and_forecasts(own_con, settings, last_day, horizon):
+    changed = build(own_con, settings, horizon=horizon)
+    for cutoff in features.backtest_cutoffs(last_day, changed):
+        assert values(
+            own_con, "select count(*), max(h) from features.training where cutoff = $1", cutoff
+        ) == (STORES * horizon, horizon)
+    assert values(own_con, "select count(*), min(h), max(h) from features.future") == (
+        STORES * horizon,
+        1,
+        horizon,
+    )
+
+
+def test_a_horizon_of_one_day_asks_for_the_next_day_alone(own_con, settings, last_day):
+    build(own_con, settings, horizon=1)
+    assert values(own_con, "select min(h), max(h) from features.training") == (1, 1)
+    assert values(own_con, "select count(*), min(date), max(date) from features.future") == (
+        STORES,
+        last_day + timedelta(days=1),
+        last_day + timedelta(days=1),
+    )
+
+
+def test_every_planned_day_is_forecast_from_the_last_day_of_sales(con, settings, last_day):
+    assert values(
+        con,
+        "select count(*), min(cutoff), max(cutoff), min(date), max(date), bool_or(is_training),"
+        " count(log_sales) from features.future",
+    ) == (
+        STORES * settings.horizon,
+        last_day,
+        last_day,
+        last_day + timedelta(days=1),
+        last_day + timedelta(days=settings.horizon),
+        False,
+        0,
+    )
+
+
+def test_a_history_of_the_days_needed_has_a_window_to_learn_from(short_con, settings):
+    build(short_con, settings)
+    oldest, *_ = features.backtest_cutoffs(features.last_sales_day(short_con), settings)
+    (learnt,) = values(
+        short_con,
+        "select count(*) from features.training where is_training and date <= $1",
+        oldest,
+    )
+    assert learnt > 0
+
+
+def test_a_shorter_history_is_refused_in_one_sentence(short_con, settings):
+    last = features.last_sales_day(short_con)
+    short_con.execute("delete from cleaned.sales where date = $1", [last])
+    with pytest.raises(SalesError) as refusal:
+        features.build_training(short_con, settings)
+    assert str(refusal.value) == (
+        "The history is 245 days long (2013-01-01 to 2013-09-02); 246 are needed for "
+        "2 backtest windows of 42 days (SALES_BACKTEST_WINDOWS, SALES_HORIZON)."
+    )
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 2_000])
+def test_building_again_gives_the_same_bits(own_con, settings, limit):
+    build(own_con, settings, training_rows=limit)
+    first = {table: own_con.sql(f"from {table}").df() for table in TABLES}
+    build(own_con, settings, training_rows=limit)
+    for table in TABLES:
+        assert own_con.sql(f"from {table}").df().equals(first[table])
+
+
+def test_neither_threads_nor_the_order_of_the_days_change_a_bit(con, own_con, settings):
+    own_con.execute("set threads = 1")
+    own_con.execute("create or replace table cleaned.sales as from cleaned.sales order by sales")
+    build(own_con, settings)
+    for table in TABLES:
+        assert own_con.sql(f"from {table}").df().equals(con.sql(f"from {table}").df())
