@@ -8,15 +8,15 @@ import pandas as pd
 
 from sales_assets import charts
 from sales_assets.forecasting import backtest as backtesting
-from sales_assets.forecasting.bundle import compose, fit_member
+from sales_assets.forecasting.bundle import compose, fit_member, fitted_members
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.features import (
     backtest_cutoffs,
     data_fingerprint,
     last_sales_day,
 )
-from sales_assets.forecasting.frames import read_frames
-from sales_assets.forecasting.model_store import ENSEMBLE, Manifest
+from sales_assets.forecasting.frames import feature_names, read_frames
+from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.metadata import chart, describe, markdown_table
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
 from sales_assets.warehouse import replace_table, table_exists
@@ -147,8 +147,10 @@ def ensemble(home: Home) -> dg.MaterializeResult:
 
     Its version holds the weights, the interval calibration and the hashes of its members.
     """
-    store = home.models
+    store, settings = home.models, home.settings
     with home.warehouse() as con:
+        features = feature_names(con.execute("select * from features.training limit 0").df())
+        cutoff, data = last_sales_day(con), data_fingerprint(con)
         history = con.execute("select * from models.backtest").df()
         (score,) = (
             con.execute(
@@ -160,7 +162,7 @@ def ensemble(home: Home) -> dg.MaterializeResult:
             .to_dict("records")
         )
     with told_plainly():
-        members: dict[str, Manifest] = {name: store.versions(name)[-1] for name in MEMBERS}
+        members = fitted_members(store, features, cutoff, data, settings)
         manifest = compose(store, members, history, {str(k): float(v) for k, v in score.items()})
     weights = manifest.parameters["weights"]
     log.info("ensemble: %s", ", ".join(f"{name} {share:.2f}" for name, share in weights.items()))
@@ -177,7 +179,7 @@ def ensemble(home: Home) -> dg.MaterializeResult:
 @dg.asset(
     key=["models", "versions"],
     deps=[["forecasts", "daily"]],
-    group_name="models",
+    group_name="published",
     kinds={"python", "duckdb"},
     owners=OWNERS,
     pool=WRITER_POOL,

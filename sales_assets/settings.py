@@ -5,13 +5,14 @@ with `__` between a group and its field, as in `SALES_HORIZON=48` or `SALES_LIGH
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from sales_assets.errors import SalesError
 
@@ -21,7 +22,7 @@ MAX_HORIZON = 56
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BaselineSettings(_Group):
@@ -65,7 +66,12 @@ class Settings(BaseSettings):
     """Everything that can be set from outside, validated once, with its meaning and default."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SALES_", env_nested_delimiter="__", frozen=True, extra="ignore"
+        env_prefix="SALES_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
     )
 
     home: Path = Field(Path("var"), description="Directory of the warehouse, models and reports.")
@@ -78,9 +84,13 @@ class Settings(BaseSettings):
     max_refused_share: float = Field(
         0.05, ge=0, le=1, description="Share of a file's rows that may be refused."
     )
-    memory_limit: str = Field("2GB", description="Memory that DuckDB may use before it spills.")
+    memory_limit: str = Field(
+        "2GB",
+        pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$",
+        description="Memory that DuckDB may use before it spills.",
+    )
     threads: int = Field(2, ge=1, description="Threads of DuckDB, LightGBM and the forest.")
-    seed: int = Field(20150619, ge=0, description="Seed of everything random.")
+    seed: int = Field(20150619, ge=0, le=2**31 - 1, description="Seed of everything random.")
 
     baseline: BaselineSettings = BaselineSettings()
     statistical: StatisticalSettings = StatisticalSettings()
@@ -114,6 +124,14 @@ class Settings(BaseSettings):
                 for fault in error.errors()
             ]
             raise SalesError("Settings cannot be used: " + "; ".join(faults) + ".") from None
+        except SettingsError as error:
+            # A group that is set as a whole, and not as JSON.
+            group = re.search(r'field "(\w+)"', str(error))
+            variable = f"SALES_{group[1].upper()}" if group else "A SALES_ variable"
+            raise SalesError(
+                f"Settings cannot be used: {variable} is no JSON object; set its fields one by "
+                f"one, as in {variable}__FIELD=1."
+            ) from None
 
     @property
     def warehouse_path(self) -> Path:

@@ -29,7 +29,12 @@ def connect(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         WarehouseError: Another process holds the file, or it is not a usable warehouse.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WarehouseError(
+            f"{settings.home} cannot be made a home: {error.strerror}; name another --home."
+        ) from None
     con = _open(settings.warehouse_path, settings, read_only=False)
     try:
         yield con

@@ -144,8 +144,8 @@ def test_the_doctor_finds_a_refreshed_home_well(home: Path) -> None:
 
 
 def test_the_doctor_names_a_changed_model_file(home_copy: Path) -> None:
-    file = next((home_copy / "models" / "lightgbm").glob("*/booster_0.txt"))
+    file = next((home_copy / "models" / "lightgbm").glob("*/booster_000.txt"))
     file.write_text(file.read_text() + " ")
     done = sales("doctor", "--home", home_copy, check=False)
     assert done.returncode == 1
-    assert "booster_0.txt is missing or was changed" in done.stdout
+    assert "booster_000.txt is missing or was changed" in done.stdout

@@ -8,12 +8,20 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from sales_assets.errors import SalesError
+from sales_assets.forecasting import frames as frames_module
 from sales_assets.forecasting import metrics
-from sales_assets.forecasting.conformal import BOUNDS, cross_calibrated, horizon_week
+from sales_assets.forecasting.conformal import (
+    BOUNDS,
+    add_intervals,
+    calibrate,
+    cross_calibrated,
+    horizon_week,
+)
 from sales_assets.forecasting.ensemble import MEMBERS, out_of_fold
 from sales_assets.forecasting.frames import LABEL, Frames, feature_names
 from sales_assets.forecasting.member import Member
-from sales_assets.forecasting.model_store import fingerprint_of
+from sales_assets.forecasting.model_store import ENSEMBLE, fingerprint_of, library_versions
 from sales_assets.settings import Settings
 
 log = logging.getLogger("sales_assets.backtest")
@@ -40,8 +48,10 @@ def member_fingerprint(
         member(settings).parameters.model_dump(),
         settings.seed,
         settings.horizon,
+        settings.training_rows,
         features,
-        inspect.getsource(inspect.getmodule(member) or member),
+        library_versions(),
+        [inspect.getsource(part) for part in (inspect.getmodule(member) or member, frames_module)],
     )
 
 
@@ -78,17 +88,32 @@ def run(
     members = pd.concat(windows, ignore_index=True)
     # The ensemble's forecasts depend on every window, by way of its weights.
     of_all = fingerprint_of(sorted(members["fingerprint"].unique()))
-    ensemble = out_of_fold(members).assign(fingerprint=of_all)
-    both = pd.concat([members, ensemble], ignore_index=True)
-    order = {name: place for place, name in enumerate((*MEMBERS, "ensemble"))}
+    ensemble = cross_fitted_ensemble(members).assign(fingerprint=of_all)
+    both = pd.concat([cross_calibrated(members), ensemble], ignore_index=True)
+    order = {name: place for place, name in enumerate((*MEMBERS, ENSEMBLE))}
     return (
-        cross_calibrated(both)[COLUMNS]
+        both[COLUMNS]
         .sort_values(
             ["model", "cutoff", "store_id", "date"],
             key=lambda column: column.map(order) if column.name == "model" else column,
         )
         .reset_index(drop=True)
     )
+
+
+def cross_fitted_ensemble(members: pd.DataFrame) -> pd.DataFrame:
+    """Return the ensemble's backtest; no window has a part in its own weights or bounds.
+
+    A window's bounds come from the ensemble's forecasts of the other windows, combined by weights
+    that did not see the window either.
+    """
+    forecasts = out_of_fold(members)
+    windows = []
+    for cutoff in sorted(members["cutoff"].unique()):
+        others = members[members["cutoff"] != cutoff]
+        judged = forecasts[forecasts["cutoff"] == cutoff]
+        windows.append(add_intervals(judged, calibrate(out_of_fold(others))))
+    return pd.concat(windows, ignore_index=True)
 
 
 def _former(former: pd.DataFrame | None, name: str, fingerprint: str) -> pd.DataFrame | None:
@@ -109,6 +134,11 @@ def _forecast(
     )
     # Kaggle's own scoring leaves out days without sales, on which a percentage means nothing.
     rows = rows[rows["sales"].notna()].reset_index(drop=True)
+    if rows.empty:
+        raise SalesError(
+            f"No store sold anything in the {settings.horizon} days after {cutoff}, so that a "
+            "backtest from there says nothing; forecast further ahead (SALES_HORIZON)."
+        )
     log.info(
         "backtest from %s: %s RMSPE %.4f, %.0f s",
         cutoff,

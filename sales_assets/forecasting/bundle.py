@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting.backtest import member_fingerprint
 from sales_assets.forecasting.conformal import BOUNDS, add_intervals, calibrate
 from sales_assets.forecasting.ensemble import MEMBERS, Ensemble, combine, fit_weights
@@ -61,21 +62,50 @@ def fit_member(
     return manifest, True
 
 
+def fitted_members(
+    store: ModelStore, features: list[str], cutoff: date, data: str, settings: Settings
+) -> dict[str, Manifest]:
+    """Return the version of each member that belongs to these data and settings.
+
+    Raises:
+        ModelStoreError: A member has not been fitted to them.
+    """
+    found: dict[str, Manifest] = {}
+    for name, member in MEMBERS.items():
+        fingerprint = member_fingerprint(member, cutoff, data, settings, features)
+        manifest = store.find(name, fingerprint)
+        if manifest is None:
+            raise ModelStoreError(
+                f"{name} is not fitted to the data and settings of now; materialise models/{name}, "
+                "or refresh."
+            )
+        found[name] = manifest
+    return found
+
+
 def compose(
     store: ModelStore,
     members: Mapping[str, Manifest],
     backtest: pd.DataFrame,
     scores: Mapping[str, float],
 ) -> Manifest:
-    """Return the ensemble of fitted members: weights and intervals from the whole backtest."""
+    """Return the ensemble of fitted members: weights and intervals from the whole backtest.
+
+    The newest version is kept if it would come out the same; an older one is composed anew, so
+    that the newest is always the one last composed.
+    """
     cutoff = max(manifest.cutoff for manifest in members.values())
     fingerprint = fingerprint_of(
         {name: manifest.fingerprint for name, manifest in members.items()},
         sorted(backtest["fingerprint"].unique()),
     )
     found = store.find(ENSEMBLE, fingerprint)
-    if found and all(
-        found.members[name]["version"] == manifest.version for name, manifest in members.items()
+    if (
+        found
+        and found == store.versions(ENSEMBLE)[-1]
+        and all(
+            found.members[name]["version"] == manifest.version for name, manifest in members.items()
+        )
     ):
         return found
     weights = fit_weights(backtest[backtest["model"].isin(list(members))])

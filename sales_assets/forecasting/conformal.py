@@ -13,6 +13,7 @@ from sales_assets.settings import LEVELS
 BOUNDS = [f"{side}_{level}" for level in LEVELS for side in ("lo", "hi")]
 # A store's own scale counts as much as the chain's after this many days.
 PRIOR_DAYS = 30
+SMALLEST = 1e-9
 # The store of a model's calibration that stands in for stores without residuals.
 ANY_STORE = -1
 
@@ -46,7 +47,8 @@ def _calibrate_model(model: str, rows: pd.DataFrame) -> pd.DataFrame:
             "residual": np.log(rows["sales"].to_numpy()) - np.log(rows["forecast"].to_numpy()),
         }
     )
-    size = residuals["residual"].abs()
+    # A perfect forecast has no scale to divide by.
+    size = residuals["residual"].abs().clip(lower=SMALLEST)
     by_store = size.groupby(residuals["store_id"])
     stores = (by_store.sum() + PRIOR_DAYS * size.mean()) / (by_store.count() + PRIOR_DAYS)
     relative = size / residuals["store_id"].map(stores)
@@ -71,7 +73,9 @@ def _calibrate_model(model: str, rows: pd.DataFrame) -> pd.DataFrame:
 def _quantile(scores: np.ndarray, share: float) -> float:
     """Return the conformal quantile: of n + 1 scores, the unseen one being as likely anywhere."""
     n = len(scores)
-    rank = np.floor(share * (n + 1)) if share < 0.5 else np.ceil(share * (n + 1))
+    # Rounded, since 0.1 × 20 computed from 1 - 80/100 is a little less than 2.
+    place = round(share * (n + 1), 9)
+    rank = np.floor(place) if share < 0.5 else np.ceil(place)
     return float(scores[int(np.clip(rank, 1, n)) - 1])
 
 

@@ -102,7 +102,8 @@ def out_of_fold(backtest: pd.DataFrame) -> pd.DataFrame:
     windows = []
     for cutoff in sorted(backtest["cutoff"].unique()):
         judged = backtest["cutoff"] == cutoff
-        weights = fit_weights(backtest[~judged])
+        # Of a single window there are no others; equal weights have seen none at all.
+        weights = _equal_weights(backtest) if judged.all() else fit_weights(backtest[~judged])
         log_forecasts, _ = _wide(backtest[judged])
         combined = np.exp(combine(log_forecasts, weights))
         forecasts = log_forecasts.index.to_frame(index=False).assign(forecast=combined)
@@ -111,6 +112,11 @@ def out_of_fold(backtest: pd.DataFrame) -> pd.DataFrame:
             one.drop(columns=["forecast"]).merge(forecasts, on=ROW).assign(model=ENSEMBLE)
         )
     return pd.concat(windows, ignore_index=True)
+
+
+def _equal_weights(backtest: pd.DataFrame) -> dict[str, float]:
+    names = backtest["model"].unique()
+    return dict.fromkeys(names, 1 / len(names))
 
 
 def _wide(backtest: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:

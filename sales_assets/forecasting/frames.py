@@ -74,6 +74,16 @@ def model_matrix(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: values.astype("float32") for name, values in columns.items()})
 
 
-def anchors(rows: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the level that a model's forecast is relative to, in log EUR; NaN where unknown."""
-    return rows["anchor"].to_numpy(dtype=np.float64)
+def anchors(rows: pd.DataFrame, typical: float = np.nan) -> NDArray[np.float64]:
+    """Return the level that a forecast is relative to, in log EUR.
+
+    Args:
+        rows: Feature rows.
+        typical: What stands in for a store that has never sold.
+    """
+    return rows["anchor"].fillna(typical).to_numpy(dtype=np.float64)
+
+
+def typical_anchor(rows: pd.DataFrame) -> float:
+    """Return the median level of the rows, for stores that have never sold."""
+    return float(rows["anchor"].median())

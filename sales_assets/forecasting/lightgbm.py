@@ -1,5 +1,6 @@
 """Gradient-boosted trees, with the store as a native category."""
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -8,10 +9,18 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, anchors, model_matrix
+from sales_assets.forecasting.frames import (
+    CATEGORIES,
+    LABEL,
+    Frames,
+    anchors,
+    model_matrix,
+    typical_anchor,
+)
 from sales_assets.forecasting.member import Member
 from sales_assets.settings import LightGBMSettings, Settings
 
+TYPICAL = "typical_anchor.json"
 CATEGORICAL = [*CATEGORIES, "store_id"]
 
 
@@ -20,9 +29,12 @@ class LightGBM(Member):
 
     name: ClassVar[str] = "lightgbm"
 
-    def __init__(self, settings: Settings, boosters: list[Any] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, boosters: list[Any] | None = None, typical: float = np.nan
+    ) -> None:
         super().__init__(settings)
         self.boosters: list[Any] = boosters or []
+        self.typical = typical
 
     @property
     def parameters(self) -> LightGBMSettings:
@@ -38,6 +50,7 @@ class LightGBM(Member):
             categorical_feature=CATEGORICAL,
             free_raw_data=False,
         )
+        self.typical = typical_anchor(rows)
         self.boosters = [
             lightgbm.train(self._params(seed), data, num_boost_round=self.parameters.trees)
             for seed in range(self.settings.seed, self.settings.seed + self.parameters.seeds)
@@ -48,18 +61,20 @@ class LightGBM(Member):
         """Add what the boosters say to the anchor."""
         matrix = model_matrix(asked.rows)
         ratios = [booster.predict(matrix, num_threads=1) for booster in self.boosters]
-        return anchors(asked.rows) + np.mean(ratios, axis=0)
+        return anchors(asked.rows, self.typical) + np.mean(ratios, axis=0)
 
     def save(self, directory: Path) -> None:
         """Write each booster in LightGBM's own text format."""
         for number, booster in enumerate(self.boosters):
-            booster.save_model(directory / f"booster_{number}.txt")
+            booster.save_model(directory / f"booster_{number:03d}.txt")
+        (directory / TYPICAL).write_text(json.dumps(self.typical), encoding="utf-8")
 
     @classmethod
     def load(cls, directory: Path, settings: Settings) -> Self:
         """Read the boosters."""
         files = sorted(directory.glob("booster_*.txt"))
-        return cls(settings, [lightgbm.Booster(model_file=file) for file in files])
+        typical = json.loads((directory / TYPICAL).read_text(encoding="utf-8"))
+        return cls(settings, [lightgbm.Booster(model_file=file) for file in files], typical)
 
     def _params(self, seed: int) -> dict[str, Any]:
         chosen = self.parameters

@@ -7,17 +7,22 @@ that ensemble's manifest, which in turn records those of its members' manifests.
 
 import hashlib
 import json
+import logging
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any, Self
 
 from sales_assets.errors import ModelStoreError
 
+log = logging.getLogger("sales_assets.models")
+
 MANIFEST = "manifest.json"
+VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 ENSEMBLE = "ensemble"
 LIBRARIES = (
     "duckdb", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "skops", "statsforecast",
@@ -115,8 +120,9 @@ class ModelStore:
     def save(self, name: str, draft: Draft, write: Callable[[Path], None]) -> Manifest:
         """Add a version: `write` fills a directory that gets its final name when complete."""
         created_at = self.now()
-        version = f"{created_at:%Y%m%dT%H%M%SZ}-{draft.fingerprint[:8]}"
-        final = self.root / name / version
+        while (final := self._directory(name, created_at, draft.fingerprint)).exists():
+            created_at += timedelta(seconds=1)
+        version = final.name
         partial = self.root / name / f".{version}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -126,7 +132,7 @@ class ModelStore:
             name=name,
             version=version,
             files=files,
-            libraries={library: library_version(library) for library in LIBRARIES},
+            libraries=library_versions(),
             created_at=created_at,
             **asdict(draft),
         )
@@ -135,14 +141,32 @@ class ModelStore:
         return manifest
 
     def find(self, name: str, fingerprint: str) -> Manifest | None:
-        """Return the newest complete version with that fingerprint, if there is one."""
-        same = [found for found in self.versions(name) if found.fingerprint == fingerprint]
-        return same[-1] if same else None
+        """Return the newest complete version with that fingerprint, if there is one.
+
+        A version that was changed since it was saved is passed over, with a warning.
+        """
+        for manifest in reversed(self.versions(name)):
+            if manifest.fingerprint == fingerprint:
+                try:
+                    self.verified(name, manifest.version)
+                except ModelStoreError as error:
+                    log.warning("%s", error)
+                else:
+                    return manifest
+        return None
 
     def versions(self, name: str) -> list[Manifest]:
-        """Return every complete version of a model, oldest first."""
-        manifests = sorted((self.root / name).glob(f"[!.]*/{MANIFEST}"))
-        return [self._read(path) for path in manifests]
+        """Return every complete version of a model, oldest first.
+
+        One whose manifest cannot be read is left out, with a warning.
+        """
+        manifests = []
+        for path in (self.root / name).glob(f"[!.]*/{MANIFEST}"):
+            try:
+                manifests.append(self._read(path))
+            except ModelStoreError as error:
+                log.warning("%s", error)
+        return sorted(manifests, key=lambda manifest: (manifest.created_at, manifest.version))
 
     def manifest(self, name: str, version: str) -> Manifest:
         """Return what is recorded of one version.
@@ -151,7 +175,7 @@ class ModelStore:
             ModelStoreError: There is no such version; the message lists those there are.
         """
         path = self._manifest_path(name, version)
-        if not path.is_file():
+        if not VERSION.fullmatch(version) or not path.is_file():
             known = ", ".join(found.version for found in self.versions(name)) or "none"
             raise ModelStoreError(
                 f"{name} has no version {version!r}; versions there are: {known}."
@@ -166,13 +190,20 @@ class ModelStore:
         """Return the directory of a version whose every file has the recorded hash.
 
         Raises:
-            ModelStoreError: A file is missing or changed, or the manifest is not the one expected.
+            ModelStoreError: A file is missing, changed or not recorded, or the manifest is not
+                the one expected.
         """
         manifest = self.manifest(name, version)
         directory = self.root / name / version
         if manifest_sha256 and self.manifest_sha256(name, version) != manifest_sha256:
             raise ModelStoreError(
                 f"The manifest of {name} {version} is not the one that was recorded; not loaded."
+            )
+        unrecorded = {path.name for path in directory.iterdir()} - {*manifest.files, MANIFEST}
+        if unrecorded:
+            raise ModelStoreError(
+                f"{directory} holds {', '.join(sorted(unrecorded))}, which {name} {version} was "
+                "not saved with; it is not loaded. Remove what does not belong there."
             )
         for file, recorded in manifest.files.items():
             path = directory / file
@@ -188,9 +219,14 @@ class ModelStore:
         path = self.root / "champion.json"
         if not path.is_file():
             return None
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values["promoted_at"] = datetime.fromisoformat(values["promoted_at"])
-        return Champion(**values)
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            values["promoted_at"] = datetime.fromisoformat(values["promoted_at"])
+            return Champion(**values)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise ModelStoreError(
+                f"{path} cannot be read; remove it, and the next refresh takes the newest version."
+            ) from None
 
     def promote(self, version: str, *, is_pinned: bool, reason: str) -> Champion:
         """Point the champion at a verified version of the ensemble, atomically.
@@ -243,12 +279,20 @@ class ModelStore:
         return self.promote(present.previous, is_pinned=True, reason=reason)
 
     def chosen(self) -> Manifest | None:
-        """Return the ensemble to forecast with: the pinned champion, else the newest version."""
+        """Return the ensemble to forecast with: the pinned champion, else the newest version.
+
+        Raises:
+            ModelStoreError: The pinned champion is not the version that was promoted.
+        """
         champion = self.champion()
         if champion and champion.is_pinned:
+            self.verified(ENSEMBLE, champion.version, champion.manifest_sha256)
             return self.manifest(ENSEMBLE, champion.version)
         newest = self.versions(ENSEMBLE)
         return newest[-1] if newest else None
+
+    def _directory(self, name: str, created_at: datetime, fingerprint: str) -> Path:
+        return self.root / name / f"{created_at:%Y%m%dT%H%M%SZ}-{fingerprint[:8]}"
 
     def _manifest_path(self, name: str, version: str) -> Path:
         return self.root / name / version / MANIFEST
@@ -256,7 +300,7 @@ class ModelStore:
     def _read(self, path: Path) -> Manifest:
         try:
             return Manifest.from_json(path.read_text(encoding="utf-8"))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelStoreError(f"{path} cannot be read: {error}.") from None
 
 
@@ -264,6 +308,11 @@ def _previous(present: Champion | None, version: str) -> str | None:
     if present is None:
         return None
     return present.previous if present.version == version else present.version
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide what a fitted model is."""
+    return {library: library_version(library) for library in LIBRARIES}
 
 
 def fingerprint_of(*parts: object) -> str:

@@ -1,5 +1,6 @@
 """A random forest as a scikit-learn pipeline."""
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,11 +14,19 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, anchors, model_matrix
+from sales_assets.forecasting.frames import (
+    CATEGORIES,
+    LABEL,
+    Frames,
+    anchors,
+    model_matrix,
+    typical_anchor,
+)
 from sales_assets.forecasting.member import Member
 from sales_assets.settings import RandomForestSettings, Settings
 
 FILE = "pipeline.skops"
+TYPICAL = "typical_anchor.json"
 # A forged tree can crash the process; the caller has checked the file's hash. Nothing else is
 # trusted than a tree and the dtype that the imputer remembers.
 TRUSTED = ["sklearn.tree._tree.Tree", "numpy.dtype"]
@@ -28,9 +37,10 @@ class RandomForest(Member):
 
     name: ClassVar[str] = "random_forest"
 
-    def __init__(self, settings: Settings, pipeline: Any = None) -> None:
+    def __init__(self, settings: Settings, pipeline: Any = None, typical: float = np.nan) -> None:
         super().__init__(settings)
         self.pipeline = pipeline
+        self.typical = typical
 
     @property
     def parameters(self) -> RandomForestSettings:
@@ -41,6 +51,7 @@ class RandomForest(Member):
         """Grow the forest on every learnable row with a known anchor."""
         rows = known.rows[known.rows["anchor"].notna()]
         matrix = model_matrix(rows)
+        self.typical = typical_anchor(rows)
         self.pipeline = self._pipeline(list(matrix.columns), len(matrix))
         self.pipeline.fit(matrix, rows[LABEL].to_numpy(dtype=np.float64) - anchors(rows))
         # Threads add trees in the order they finish; one thread keeps the bits the same.
@@ -50,16 +61,18 @@ class RandomForest(Member):
     def predict(self, asked: Frames) -> NDArray[np.float64]:
         """Add what the forest says to the anchor."""
         ratios: NDArray[np.float64] = self.pipeline.predict(model_matrix(asked.rows))
-        return anchors(asked.rows) + ratios
+        return anchors(asked.rows, self.typical) + ratios
 
     def save(self, directory: Path) -> None:
         """Write the pipeline with skops."""
         skops.io.dump(self.pipeline, directory / FILE)
+        (directory / TYPICAL).write_text(json.dumps(self.typical), encoding="utf-8")
 
     @classmethod
     def load(cls, directory: Path, settings: Settings) -> Self:
         """Read the pipeline; skops refuses any type that is not trusted."""
-        return cls(settings, skops.io.load(directory / FILE, trusted=TRUSTED))
+        typical = json.loads((directory / TYPICAL).read_text(encoding="utf-8"))
+        return cls(settings, skops.io.load(directory / FILE, trusted=TRUSTED), typical)
 
     def _pipeline(self, columns: list[str], rows: int) -> Pipeline:
         chosen = self.parameters

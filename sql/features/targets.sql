@@ -27,6 +27,7 @@ candidates as (
         cutoffs.cutoff,
         sales.store_id,
         sales.date,
+        sales.is_open,
         sales.is_open and sales.sales > 0 as is_selling,
         list_contains(cast($backtest_cutoffs as date[]), cutoffs.cutoff) as is_backtest,
         hash(cutoffs.cutoff, sales.store_id, sales.date) % 1_000_000 / 1e6 as draw
@@ -39,7 +40,8 @@ candidates as (
 ),
 
 share as (
-    select $training_rows / count(*) as share from candidates where is_selling
+    -- Open days, not selling days: what was sold later must not decide what is learnt from.
+    select $training_rows / count(*) as share from candidates where is_open
 )
 
 select
