@@ -17,7 +17,7 @@ def test_the_table_of_settings_is_current(monkeypatch: pytest.MonkeyPatch) -> No
     assert (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8") == as_markdown()
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"\bmake ([a-z]+)", README))))
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"(?:`|\$ )make ([a-z]+)", README))))
 def test_every_make_target_in_the_readme_exists(name: str) -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{name}:", makefile, re.MULTILINE)
