@@ -201,8 +201,9 @@ def _print_table(frame: pd.DataFrame, title: str | None = None) -> None:
     for name in frame.columns:
         is_number = pd.api.types.is_numeric_dtype(frame[name])
         table.add_column(str(name), justify="right" if is_number else "left")
+    decimals = [_decimals(frame[name]) for name in frame.columns]
     for row in frame.head(TABLE_ROWS).itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(_cell(value, places) for value, places in zip(row, decimals, strict=True)))
     # What is sent to a file or a pipe has no width that would cut it.
     console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
     console.print(table)
@@ -210,11 +211,17 @@ def _print_table(frame: pd.DataFrame, title: str | None = None) -> None:
         console.print(f"The first {TABLE_ROWS} rows; `--format csv` prints all of them.")
 
 
-def _cell(value: object) -> str:
+def _decimals(column: pd.Series) -> int:
+    """Return two places for amounts, four for shares and scores."""
+    is_amount = pd.api.types.is_float_dtype(column) and column.abs().max() >= 10
+    return 2 if is_amount else 4
+
+
+def _cell(value: object, decimals: int) -> str:
     if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
         return ""
     if isinstance(value, pd.Timestamp):
         return str(value.date()) if value == value.normalize() else str(value)
     if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
+        return f"{value:,.{decimals}f}"
     return str(value)

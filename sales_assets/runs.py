@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +16,13 @@ from rich.console import Console
 from sales_assets.errors import SalesError
 from sales_assets.settings import REPOSITORY, Settings
 
+# Tells the runs of this module, which die with their process, from those of the UI.
+PROCESS_TAG = "sales/process"
+UNFINISHED = [
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 # `dg dev`, which `dagster dev` recommends instead, wants a project layout of its own.
 SUPERSEDED = "Function `dev_command` is superseded"
 # Dagster's own log lines go to the run's record, not to the terminal.
@@ -45,16 +52,45 @@ def run_job(name: str, settings: Settings) -> None:
         from sales_assets.definitions import defs
 
         with dg.DagsterInstance.get() as instance:
+            _close_killed_runs(instance)
+            _refuse_beside_another_run(instance)
             result = defs.resolve_job_def(name).execute_in_process(
-                instance=instance, raise_on_error=False, run_config=QUIET
+                instance=instance,
+                raise_on_error=False,
+                run_config=QUIET,
+                tags={PROCESS_TAG: str(os.getpid())},
             )
     if not result.success:
         raise SalesError(_what_failed(result))
 
 
+def _close_killed_runs(instance: dg.DagsterInstance) -> None:
+    """Mark runs of killed commands as failed, and free the pool slots that they still hold.
+
+    The caller holds the home's lock, so that no other command can be running: an unfinished run
+    that a command started has lost its process.
+    """
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        if PROCESS_TAG in run.tags:
+            instance.report_run_failed(run, f"Process {run.tags[PROCESS_TAG]} was killed.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _refuse_beside_another_run(instance: dg.DagsterInstance) -> None:
+    running = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    if running:
+        raise SalesError(
+            f"Run {running[0].run_id[:8]}, started in the Dagster UI, is under way; wait until it "
+            "has finished, or terminate it there (`sales dev`)."
+        )
+
+
 def open_ui(settings: Settings, host: str, port: int) -> None:
     """Replace this process by the Dagster UI and daemon; the daemon runs the weekly schedule."""
     prepare_instance(settings)
+    # A refresh under way holds the lock; then there is nothing to close.
+    with suppress(SalesError), _only_one(settings), dg.DagsterInstance.get() as instance:
+        _close_killed_runs(instance)
     workspace = REPOSITORY / "workspace.yaml"
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     # Elsewhere than beside dagster.yaml, which Dagster would warn of.
