@@ -2,7 +2,10 @@
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.dates import DateFormatter
 from matplotlib.figure import Figure
+
+from sales_assets.forecasting.model_store import ENSEMBLE
 
 BLUE, ORANGE, GREEN, VERMILION, SKY, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#777777"
@@ -37,14 +40,16 @@ def forecast_against_history(history: pd.DataFrame, forecasts: pd.DataFrame) -> 
     recent = history[history["date"] > history["date"].max() - pd.Timedelta(weeks=12)]
     sales = recent.groupby("date")["sales"].sum() / 1e6
     coming = forecasts.groupby("date")["forecast"].sum() / 1e6
-    figure, axes = _axes(
-        "Sales of the chain: the last 12 weeks, and what is forecast", "EUR m a day"
-    )
-    axes.plot(sales.index, sales.to_numpy(), color=GREY, label="sales")
-    axes.plot(coming.index, coming.to_numpy(), color=BLUE, label="forecast")
+    # Sundays and holidays, on which few stores open, would be a saw over everything else.
+    usual = sales[sales > sales.median() / 4]
+    expected = coming[coming > coming.median() / 4]
+    figure, axes = _axes("The chain's days: the last 12 weeks, and what is forecast", "EUR m a day")
+    axes.plot(usual.index, usual.to_numpy(), color=GREY, marker=".", label="sales")
+    axes.plot(expected.index, expected.to_numpy(), color=BLUE, marker=".", label="forecast")
     axes.axvline(sales.index.max(), color=GREY, linewidth=0.8, linestyle=":")
+    axes.xaxis.set_major_formatter(DateFormatter("%d %b"))  # type: ignore[no-untyped-call]
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, loc="lower left", ncols=2)
+    _legend(axes)
     return figure
 
 
@@ -53,11 +58,26 @@ def scores_by_cutoff(scores: pd.DataFrame) -> Figure:
     windows = scores[
         scores["cutoff"].notna() & scores["horizon_week"].isna() & scores["store_type"].isna()
     ]
-    figure, axes = _axes("Error of the forecasts by backtest window", "RMSPE, %")
-    for model, rows in windows.groupby("model", sort=False):
-        dates = pd.to_datetime(rows["cutoff"]).dt.strftime("from %Y-%m-%d")
-        colour = COLOURS.get(str(model), GREY)
-        axes.plot(dates, 100 * rows["rmspe"], marker="o", color=colour, label=str(model))
+    figure, axes = _axes("Error by backtest window", "RMSPE, %")
+    present = set(windows["model"])
+    # The ensemble is drawn last, over the others.
+    for model in [name for name in COLOURS if name in present]:
+        rows = windows[windows["model"] == model].sort_values("cutoff")
+        dates = pd.to_datetime(rows["cutoff"]).dt.strftime("from %d %b %Y")
+        width = 2.5 if model == ENSEMBLE else 1.2
+        axes.plot(
+            dates,
+            100 * rows["rmspe"],
+            marker="o",
+            color=COLOURS[model],
+            linewidth=width,
+            label=model,
+        )
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, ncols=5, loc="lower left", fontsize=8)
+    _legend(axes)
     return figure
+
+
+def _legend(axes: Axes) -> None:
+    """Put the legend above the axes, where it hides nothing."""
+    axes.legend(frameon=False, ncols=6, loc="lower right", bbox_to_anchor=(1, 1), fontsize=8)
