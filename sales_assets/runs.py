@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
 from sales_assets.errors import SalesError
 from sales_assets.settings import REPOSITORY, Settings
@@ -146,7 +147,10 @@ def _progress() -> Iterator[None]:
     logger.setLevel(logging.INFO)
     try:
         if console.is_terminal:
-            with console.status("working …"):
+            with Progress(
+                SpinnerColumn(), TimeElapsedColumn(), console=console, transient=True
+            ) as clock:
+                clock.add_task("", total=None)
                 yield
         else:
             yield

@@ -2,7 +2,6 @@ import logging
 import random
 import zipfile
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -10,6 +9,7 @@ from sales_assets import warehouse
 from sales_assets.errors import SourceError
 from sales_assets.settings import Settings
 from sales_assets.sources import kaggle
+from tests.conftest import REAL_DATA
 
 STORES = "Store,StoreType,Assortment\n1,a,a\n2,d,c\n"
 STORE_HEADER = (
@@ -19,7 +19,6 @@ STORE_HEADER = (
 HEADER = "Store,DayOfWeek,Date,Sales,Customers,Open,Promo,StateHoliday,SchoolHoliday\n"
 PLAN_HEADER = "Id,Store,DayOfWeek,Date,Open,Promo,StateHoliday,SchoolHoliday\n"
 GOOD = "1,1,2015-01-05,100,10,1,0,0,0\n"
-REAL_FILES = Path("/work/shared/data/rossmann")
 
 
 @pytest.fixture
@@ -100,9 +99,9 @@ def test_a_delivery_is_typed_and_says_where_each_row_comes_from(con, deliver):
     assert abs(datetime.now(UTC).replace(tzinfo=None) - loaded_at) < timedelta(minutes=5)
 
 
-@pytest.mark.skipif(not REAL_FILES.exists(), reason="the real files are not here")
+@pytest.mark.skipif(not REAL_DATA.exists(), reason=f"needs the files of Rossmann in {REAL_DATA}")
 def test_the_real_files_load_without_a_refused_row(con, tmp_path):
-    loads = kaggle.deliver(con, REAL_FILES, max_refused_share=0, scratch=tmp_path)
+    loads = kaggle.deliver(con, REAL_DATA, max_refused_share=0, scratch=tmp_path)
 
     assert [(load.rows, load.refused) for load in loads] == [(1115, 0), (86871, 0), (4200, 0)]
 
