@@ -6,7 +6,6 @@ its own, as a user would start it; its stages are read from the run's own record
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,11 +37,13 @@ def main() -> None:
 
 
 def _timed(arguments: list[str]) -> tuple[float, float]:
-    """Run `sales` and return its seconds and the largest process's peak memory in GB."""
+    """Run `sales` and return its seconds and its peak memory in GB."""
     started = time.perf_counter()
-    subprocess.run([Path(sys.executable).parent / "sales", *arguments], check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return time.perf_counter() - started, peak * 1024 / 1e9
+    process = subprocess.Popen([Path(sys.executable).parent / "sales", *arguments])
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        sys.exit(f"sales {' '.join(arguments)} failed.")
+    return time.perf_counter() - started, usage.ru_maxrss * 1024 / 1e9
 
 
 def _stages(home: Path) -> list[tuple[str, float]]:

@@ -4,6 +4,7 @@ import logging
 import time
 
 import dagster as dg
+import duckdb
 import pandas as pd
 
 from sales_assets import charts
@@ -101,12 +102,23 @@ def scores(home: Home) -> dg.MaterializeResult:
     )
 
 
+def _overall_score(con: duckdb.DuckDBPyConnection, model: str) -> dict[str, float]:
+    """Return a model's scores over the whole backtest."""
+    scores = con.execute(
+        "select * exclude (model, cutoff, horizon_week, store_type) from models.scores"
+        " where model = $model and cutoff is null and horizon_week is null"
+        " and store_type is null",
+        {"model": model},
+    ).df()
+    return {str(name): float(value) for name, value in scores.iloc[0].items()}
+
+
 def member_asset(name: str) -> dg.AssetsDefinition:
     """Return the asset that fits one member to everything known at the newest cutoff."""
 
     @dg.asset(
         key=["models", name],
-        deps=[["features", "training"]],
+        deps=[["features", "training"], ["models", "scores"]],
         description=MEMBERS[name].__doc__,
         group_name="models",
         kinds=KINDS.get(name, {"python"}),
@@ -118,8 +130,9 @@ def member_asset(name: str) -> dg.AssetsDefinition:
         with home.warehouse() as con:
             frames = read_frames(con, "features.training")
             cutoff, data = last_sales_day(con), data_fingerprint(con)
+            score = _overall_score(con, name)
         started = time.perf_counter()
-        manifest, is_new = fit_member(home.models, name, frames, cutoff, data, settings)
+        manifest, is_new = fit_member(home.models, name, frames, cutoff, data, settings, score)
         return dg.MaterializeResult(
             metadata={
                 "version": manifest.version,
@@ -128,6 +141,7 @@ def member_asset(name: str) -> dg.AssetsDefinition:
                 "parameters": manifest.parameters,
                 "learnt_rows": int(frames.rows["is_training"].sum()),
                 "seconds": time.perf_counter() - started,
+                **manifest.scores,
             }
         )
 
@@ -152,18 +166,10 @@ def ensemble(home: Home) -> dg.MaterializeResult:
         features = feature_names(con.execute("select * from features.training limit 0").df())
         cutoff, data = last_sales_day(con), data_fingerprint(con)
         history = con.execute("select * from models.backtest").df()
-        (score,) = (
-            con.execute(
-                "select rmspe, mape, wape, bias, coverage_80, coverage_95 from models.scores"
-                " where model = 'ensemble' and cutoff is null and horizon_week is null"
-                " and store_type is null"
-            )
-            .df()
-            .to_dict("records")
-        )
+        score = _overall_score(con, ENSEMBLE)
     with told_plainly():
         members = fitted_members(store, features, cutoff, data, settings)
-        manifest = compose(store, members, history, {str(k): float(v) for k, v in score.items()})
+        manifest = compose(store, members, history, score)
     weights = manifest.parameters["weights"]
     log.info("ensemble: %s", ", ".join(f"{name} {share:.2f}" for name, share in weights.items()))
     return dg.MaterializeResult(

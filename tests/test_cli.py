@@ -128,6 +128,7 @@ def test_the_champion_is_listed_and_shown(home: Path) -> None:
     assert "yes" in sales("models", "list", "--home", home).stdout
     manifest = json.loads(sales("models", "show", "--home", home).stdout)
     assert manifest["name"] == "ensemble"
+    assert manifest["scores"]["rmspe"] > 0
     assert set(manifest["members"]) == {"baseline", "statistical", "random_forest", "lightgbm"}
 
 

@@ -37,10 +37,12 @@ def fit_member(
     cutoff: date,
     data: str,
     settings: Settings,
+    scores: Mapping[str, float] | None = None,
 ) -> tuple[Manifest, bool]:
     """Return a member fitted at the cutoff, and whether it had to be fitted now.
 
-    A complete version with the same fingerprint is taken as it is.
+    A complete version with the same fingerprint is taken as it is. The backtest's scores are
+    recorded with a new one.
     """
     member = MEMBERS[name]
     features = feature_names(frames.rows)
@@ -54,8 +56,10 @@ def fit_member(
     draft = Draft(
         cutoff=cutoff,
         fingerprint=fingerprint,
+        data=data,
         parameters=fitted.parameters.model_dump(),
         features=features,
+        scores=dict(scores or {}),
     )
     manifest = store.save(name, draft, fitted.save)
     log.info("%s: version %s, %.0f s", name, manifest.version, time.perf_counter() - started)
@@ -113,6 +117,7 @@ def compose(
     draft = Draft(
         cutoff=cutoff,
         fingerprint=fingerprint,
+        data=next(iter(members.values())).data,
         parameters={"weights": weights},
         scores=dict(scores),
         members={

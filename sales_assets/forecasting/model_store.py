@@ -38,6 +38,7 @@ class Manifest:
         version: UTC time stamp and the beginning of the fingerprint.
         cutoff: Last day that was learnt from.
         fingerprint: Hash of data, features, settings and code; the same one means the same model.
+        data: Hash of the cleaned tables and the features' definition alone.
         files: SHA-256 of each file, by its name.
         parameters: The member's settings.
         features: Names of the features that it learnt from, in order.
@@ -51,6 +52,7 @@ class Manifest:
     version: str
     cutoff: date
     fingerprint: str
+    data: str
     files: dict[str, str]
     parameters: dict[str, Any]
     features: list[str]
@@ -78,6 +80,7 @@ class Draft:
 
     cutoff: date
     fingerprint: str
+    data: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     features: list[str] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)
