@@ -56,7 +56,8 @@ def backtest(home: Home) -> dg.MaterializeResult:
             if table_exists(con, "models.backtest")
             else None
         )
-    result = backtesting.run(frames, cutoffs, data, settings, former)
+    with told_plainly():
+        result = backtesting.run(frames, cutoffs, data, settings, former)
     with home.warehouse() as con:
         replace_table(con, "models.backtest", result)
         metadata = describe(con, "models.backtest")
