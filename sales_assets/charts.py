@@ -1,5 +1,6 @@
 """Figures for people who would rather look than read. Colours: Okabe and Ito, colour-blind safe."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import DateFormatter
@@ -17,6 +18,14 @@ COLOURS = {
     "lightgbm": SKY,
     "lstm": VERMILION,
     "ensemble": BLUE,
+}
+
+VERDICTS = {
+    "stationary": BLUE,
+    "trend": SKY,
+    "inconclusive": "#CCCCCC",
+    "unit root": VERMILION,
+    "too short": GREY,
 }
 
 
@@ -76,6 +85,75 @@ def scores_by_cutoff(scores: pd.DataFrame) -> Figure:
     axes.set_ylim(bottom=0)
     _legend(axes)
     return figure
+
+
+def verdicts(stationarity: pd.DataFrame) -> Figure:
+    """Return the share of stores with each verdict, a bar a transformation of log sales."""
+    shares = pd.crosstab(stationarity["transformation"], stationarity["verdict"], normalize="index")
+    stores = stationarity["store_id"].nunique()
+    figure, axes = _axes(f"{stores:,} stores by the verdict of ADF and KPSS", "")
+    left = np.zeros(len(shares))
+    for verdict in [name for name in VERDICTS if name in shares]:
+        width = 100 * shares[verdict].to_numpy()
+        bars = axes.barh(
+            shares.index, width, left=left, color=VERDICTS[verdict], height=0.6, label=verdict
+        )
+        # A bar narrower than its number goes without.
+        texts = [f"{share:.0f}" if share >= 3 else "" for share in width]
+        colour = "white" if VERDICTS[verdict] in (BLUE, VERMILION, GREY) else "black"
+        axes.bar_label(bars, texts, label_type="center", color=colour)
+        left += width
+    axes.grid(visible=False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("% of stores")
+    _legend(axes)
+    return figure
+
+
+def autocorrelations(table: pd.DataFrame) -> Figure:
+    """Return ACF and PACF by lag, a row of panels a series; weeks and fortnights stand out."""
+    names = list(dict.fromkeys(table["series"]))
+    figure = Figure(figsize=(11, 0.8 + 1.6 * len(names)), layout="constrained")
+    grid = figure.subplots(len(names), 2, sharex=True, sharey=True, squeeze=False)
+    for panels, name in zip(grid, names, strict=True):
+        rows = table[table["series"] == name]
+        for axes, kind in zip(panels, ("acf", "pacf"), strict=True):
+            _stems(axes, rows, kind)
+        panels[0].set_ylabel(name)
+    grid[0, 0].set_title("Autocorrelation of selling days", loc="left", fontsize=11)
+    grid[0, 1].set_title("Partial: beyond what the days between tell", loc="left", fontsize=11)
+    grid[0, 0].set_xticks(range(0, 61, 7))
+    figure.supxlabel("lag, days (grey: where chance alone would put 95 of 100 lags)", fontsize=10)
+    return figure
+
+
+def _stems(axes: Axes, rows: pd.DataFrame, kind: str) -> None:
+    lag, value = rows["lag"].to_numpy(), rows[kind].to_numpy()
+    bound = rows["bound_95"].to_numpy()
+    axes.fill_between(lag, -bound, bound, color=GREY, alpha=0.2, linewidth=0, step="mid")
+    is_fortnight = lag % 14 == 0
+    is_week = (lag % 7 == 0) & ~is_fortnight
+    others = ~is_week & ~is_fortnight
+    for chosen, colour in ((others, GREY), (is_week, ORANGE), (is_fortnight, BLUE)):
+        axes.vlines(lag[chosen], 0, value[chosen], color=colour, linewidth=1.6)
+        axes.plot(lag[chosen], value[chosen], "o", color=colour, markersize=3)
+    for day, height, edge in zip(lag, value, bound, strict=True):
+        if day % 7 == 0 and height > edge:
+            axes.annotate(
+                f"{day}",
+                (day, height),
+                xytext=(0, 4),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                color=BLUE if day % 14 == 0 else ORANGE,
+            )
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    axes.margins(y=0.2)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.3)
 
 
 def _legend(axes: Axes) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sales_assets.errors import SalesError
+from sales_assets.forecasting.diagnostics import MEANINGS
 from sales_assets.forecasting.model_store import ENSEMBLE, Champion, ModelStore
 from sales_assets.settings import Settings
 from sales_assets.warehouse import connect_snapshot, headline, query
@@ -47,7 +48,7 @@ def print_insights(settings: Settings) -> None:
     """List the insights with what one row of each means."""
     with connect_snapshot(settings) as con:
         names = _insights(con)
-    rows = [{"name": name, "one row is": headline(f"insights/{name}")} for name in names]
+    rows = [{"name": name, "one row is": _meaning(name)} for name in names]
     _print_table(pd.DataFrame(rows), "Insights: `sales insights NAME` prints one")
 
 
@@ -62,7 +63,7 @@ def print_insight(settings: Settings, name: str, kind: str) -> None:
         if name not in names:
             raise SalesError(f"There is no insight {name!r}; there are {', '.join(names)}.")
         if kind == "table":
-            click.echo(headline(f"insights/{name}"))
+            click.echo(_meaning(name))
         _print(con.sql(f"select * from insights.{name}"), kind)
 
 
@@ -136,6 +137,10 @@ def _insights(con: duckdb.DuckDBPyConnection) -> list[str]:
         " where table_schema = 'insights' order by table_name"
     ).fetchall()
     return [name for (name,) in found]
+
+
+def _meaning(insight: str) -> str:
+    return MEANINGS.get(insight) or headline(f"insights/{insight}")
 
 
 def _check_store(con: duckdb.DuckDBPyConnection, store: int) -> None:

@@ -18,6 +18,7 @@ import dagster as dg
 import pytest
 
 from sales_assets.definitions import defs
+from sales_assets.forecasting.diagnostics import MEANINGS
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.insights import QUESTIONS
 from sales_assets.schedules import monday_morning
@@ -28,6 +29,7 @@ KEYS = {
     "models/backtest", "models/scores", "models/ensemble", "models/versions",
     "intervals/calibration", "forecasts/daily", "forecasts/latest", "published/snapshot",
     *(f"models/{name}" for name in MEMBERS), *(f"insights/{name}" for name in QUESTIONS),
+    *(f"insights/{name}" for name in MEANINGS),
 }  # fmt: skip
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}

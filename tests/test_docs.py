@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sales_assets.forecasting.diagnostics import MEANINGS
 from sales_assets.insights import QUESTIONS
 from sales_assets.settings import REPOSITORY, as_markdown
 from sales_assets.warehouse import headline
@@ -36,3 +37,8 @@ def test_every_sql_file_says_what_its_rows_are(path: Path) -> None:
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_insight_says_what_one_row_is(name: str) -> None:
     assert headline(f"insights/{name}").startswith("One row")
+
+
+@pytest.mark.parametrize("name", MEANINGS)
+def test_every_diagnostic_says_what_one_row_is(name: str) -> None:
+    assert MEANINGS[name].startswith("One row")

@@ -21,6 +21,7 @@ MODELS = ("baseline", "statistical", "random_forest", "lightgbm", "ensemble")
 TABLES = (
     "raw.loads", "raw.sales", "raw.stores", "raw.plan", "quality.quarantine",
     "cleaned.sales", "cleaned.stores", "cleaned.plan", "insights.promo_effect",
+    "insights.stationarity", "insights.autocorrelation",
     "features.training", "features.future", "models.backtest", "models.scores",
     "models.versions", "intervals.calibration", "forecasts.daily", "forecasts.latest",
 )  # fmt: skip
