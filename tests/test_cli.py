@@ -64,7 +64,7 @@ def test_query_prints_a_table(home: Path) -> None:
         (["query", "selec 1"], "syntax error"),
         (["query", "select * from nothing_here"], "nothing_here does not exist"),
         (["query", "create table t (a int)"], "read-only"),
-        (["insights", "nonsense"], "there are data_overview"),
+        (["insights", "nonsense"], "there are autocorrelation, data_overview"),
         (["forecast", "--store", "9999"], "no forecast for store 9999; there are 12 stores"),
         (["forecast", "--out", "x.xlsx"], "must end in .csv or .parquet"),
         (["models", "show", "nonsense"], "no version 'nonsense'; versions there are"),

@@ -361,7 +361,7 @@ def test_a_home_has_both_tables(home: Path) -> None:
     assert len(table) == LAGS * table["series"].nunique()
     chain = table[table["series"] == "chain"].set_index("lag")
     # The sample's promotions, like the real ones, come every other week.
-    assert chain["acf"].loc[8:].idxmax() == 14
+    assert set(chain["acf"].loc[8:].nlargest(4).index) == {14, 28, 42, 56}
 
 
 @pytest.mark.parametrize("name", sorted(MEANINGS))
