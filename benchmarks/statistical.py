@@ -93,8 +93,9 @@ def compare(
             row[str(cutoff)] = _rmspe(asked, log_forecast)
             row["core_s"] = sum(seconds[each] for each in names)
     table = pd.DataFrame.from_dict(scores, orient="index")
-    table.insert(0, "mean", table[[str(cutoff) for cutoff in cutoffs]].mean(axis=1))
-    return table.sort_values("mean")
+    windows = [str(cutoff) for cutoff in cutoffs]
+    table["mean"] = table[windows].mean(axis=1)
+    return table[[*windows, "mean", "core_s"]].sort_values("mean")
 
 
 def compare_intervals(frames: Frames, cutoffs: list[date], settings: Settings) -> pd.DataFrame:

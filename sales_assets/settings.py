@@ -56,9 +56,7 @@ class StatisticalSettings(_Group):
 
     models: tuple[StatisticalModel, ...] = Field(
         (
-            StatisticalModel.model_validate(
-                {"name": "AutoETS", "model": "ANN", "season_length": 1}
-            ),
+            StatisticalModel.model_validate({"name": "SimpleExponentialSmoothing", "alpha": 0.05}),
             StatisticalModel.model_validate({"name": "WindowAverage", "window_size": 24}),
             StatisticalModel.model_validate({"name": "WindowAverage", "window_size": 72}),
         ),

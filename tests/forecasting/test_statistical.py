@@ -468,5 +468,5 @@ def test_the_default_list_is_hashed_into_the_fingerprint():
     first = Settings.load().statistical
     other = first.model_copy(update={"models": models(ETS)})
 
-    assert first.model_dump()["models"][0]["name"] == "AutoETS"
+    assert first.model_dump()["models"][0]["name"] == "SimpleExponentialSmoothing"
     assert first.model_dump() != other.model_dump()
