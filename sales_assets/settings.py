@@ -4,21 +4,28 @@ Every field can be set as an environment variable: `SALES_` and the field's name
 with `__` between a group and its field, as in `SALES_HORIZON=48` or `SALES_LIGHTGBM__TREES=500`.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from sales_assets import nixtla
 from sales_assets.errors import SalesError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LEVELS = (80, 95)
 MAX_HORIZON = 56
+MODELS_FORM = (
+    "a JSON list of one object or more is expected, each with the name of a statsforecast model "
+    """and its parameters, as in [{"name": "AutoETS", "season_length": 12}]"""
+)
 
 
 class _Group(BaseModel):
@@ -31,13 +38,50 @@ class BaselineSettings(_Group):
     days: int = Field(182, ge=28, description="Days of history before the cutoff that count.")
 
 
+class StatisticalModel(BaseModel):
+    """A model of statsforecast by its name, with the parameters of its constructor."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    name: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the constructor is called with."""
+        return dict(self.model_extra or {})
+
+
 class StatisticalSettings(_Group):
     """statsforecast models on open-day series without their promotion and weekday effects."""
 
+    models: tuple[StatisticalModel, ...] = Field(
+        (
+            StatisticalModel.model_validate({"name": "SimpleExponentialSmoothing", "alpha": 0.05}),
+            StatisticalModel.model_validate({"name": "WindowAverage", "window_size": 24}),
+            StatisticalModel.model_validate({"name": "WindowAverage", "window_size": 72}),
+        ),
+        description="statsforecast models whose mean is the forecast: a JSON list of objects with "
+        "`name` and the model's parameters.",
+    )
     days: int = Field(400, ge=60, description="Open days before the cutoff that are fitted.")
     effect_days: int = Field(
         364, ge=56, description="Days before the cutoff that weekday and promotion effects use."
     )
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _has_models_of_statsforecast(cls, models: object) -> object:
+        """Check names and parameters here, so that a slip is told before hours of work."""
+        if not isinstance(models, (list, tuple)) or not models:
+            raise PydanticCustomError("models", MODELS_FORM)
+        for model in models:
+            given = model.model_dump() if isinstance(model, StatisticalModel) else model
+            if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+                raise PydanticCustomError("models", MODELS_FORM)
+            parameters = {key: value for key, value in given.items() if key != "name"}
+            if fault := nixtla.fault_of(given["name"], parameters):
+                raise PydanticCustomError("models", "{fault}", {"fault": fault})
+        return models
 
 
 class RandomForestSettings(_Group):
@@ -91,6 +135,12 @@ class Settings(BaseSettings):
     )
     threads: int = Field(2, ge=1, description="Threads of DuckDB, LightGBM and the forest.")
     seed: int = Field(20150619, ge=0, le=2**31 - 1, description="Seed of everything random.")
+    cache_megabytes: int = Field(
+        100, ge=0, description="Size of the cache of fitted series at most; 0 keeps none."
+    )
+    cache_days: int = Field(
+        60, ge=1, description="Days after its last use that a fitted series is forgotten."
+    )
 
     baseline: BaselineSettings = BaselineSettings()
     statistical: StatisticalSettings = StatisticalSettings()
@@ -128,6 +178,11 @@ class Settings(BaseSettings):
             # A group that is set as a whole, and not as JSON.
             group = re.search(r'field "(\w+)"', str(error))
             variable = f"SALES_{group[1].upper()}" if group else "A SALES_ variable"
+            models = os.environ.get("SALES_STATISTICAL__MODELS")
+            if variable == "SALES_STATISTICAL" and variable not in os.environ and models:
+                raise SalesError(
+                    f"Settings cannot be used: {variable}__MODELS={models!r}: {MODELS_FORM}."
+                ) from None
             raise SalesError(
                 f"Settings cannot be used: {variable} is no JSON object; set its fields one by "
                 f"one, as in {variable}__FIELD=1."
@@ -159,6 +214,11 @@ class Settings(BaseSettings):
         return self.home / "dagster"
 
     @property
+    def statistical_cache(self) -> Path:
+        """Directory of the series that statsforecast need not fit again; safe to remove."""
+        return self.home / "cache" / "statistical"
+
+    @property
     def scratch(self) -> Path:
         """Directory for files that no one keeps; on the same disk as the rest of the home."""
         return self.home / "tmp"
@@ -167,7 +227,7 @@ class Settings(BaseSettings):
 def as_markdown() -> str:
     """Return every setting as a Markdown table: variable, default, meaning (`docs/settings.md`)."""
     rows = [
-        f"| `{variable}` | `{field.default}` | {field.description} |"
+        f"| `{variable}` | `{_as_set(field.default)}` | {field.description} |"
         for variable, field in _variables(Settings, "SALES_")
     ]
     return "\n".join(
@@ -183,6 +243,13 @@ def as_markdown() -> str:
             "",
         ]
     )
+
+
+def _as_set(default: object) -> object:
+    """Return a default as it is written in a variable."""
+    if isinstance(default, tuple):
+        return json.dumps([part.model_dump() for part in default])
+    return default
 
 
 def _variables(group: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:

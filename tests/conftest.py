@@ -24,6 +24,8 @@ SMALL = {
     "SALES_BACKTEST_WINDOWS": "2",
     # Small fits are slower on two threads when something else runs beside them.
     "SALES_THREADS": "1",
+    # A test that says nothing of the cache fits what it forecasts.
+    "SALES_CACHE_MEGABYTES": "0",
     "SALES_LIGHTGBM__TREES": "30",
     "SALES_RANDOM_FOREST__TREES": "5",
     "SALES_RANDOM_FOREST__ROWS_PER_TREE": "2000",

@@ -1,11 +1,15 @@
 """Settings come from the environment, are checked once, and say what is wrong with which one."""
 
+import inspect
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from sales_assets import nixtla
 from sales_assets.errors import SalesError
 from sales_assets.settings import LEVELS, Settings
 
@@ -210,3 +214,63 @@ def test_a_value_that_no_library_takes_is_refused(environment, variable, value):
     environment.setenv(variable, value)
     with pytest.raises(SalesError, match=variable):
         Settings.load()
+
+
+def test_models_are_set_as_json_with_their_parameters(environment):
+    environment.setenv(
+        "SALES_STATISTICAL__MODELS",
+        '[{"name": "AutoETS", "season_length": 12}, {"name": "Theta"}]',
+    )
+    dumped = Settings.load().statistical.model_dump()
+
+    assert dumped["models"] == ({"name": "AutoETS", "season_length": 12}, {"name": "Theta"})
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ('[{"name": "AutoETSS"}]', "'AutoETSS' is no model of statsforecast; the models are ADIDA"),
+        ('[{"name": "AutoETS", "seasonal": 1}]', "takes no 'seasonal'; it takes season_length"),
+        ('[{"name": "SeasonalNaive"}]', "SeasonalNaive needs season_length"),
+        ('[{"name": "Naive", "alias": "x"}]', "Naive takes no 'alias'; it takes none"),
+        ('[{"name": "SklearnModel"}]', "'SklearnModel' is no model"),
+        ('[{"season_length": 12}]', "a JSON list of one object or more is expected"),
+        ("[]", "a JSON list of one object or more is expected"),
+        ("{}", "a JSON list of one object or more is expected"),
+        ("[3]", "a JSON list of one object or more is expected"),
+        ("AutoETS", "MODELS='AutoETS': a JSON list of one object or more is expected"),
+    ],
+)
+def test_models_that_statsforecast_does_not_have_are_told_plainly(environment, value, told):
+    environment.setenv("SALES_STATISTICAL__MODELS", value)
+
+    with pytest.raises(SalesError) as error:
+        Settings.load()
+
+    message = str(error.value)
+    assert message.startswith("Settings cannot be used: SALES_STATISTICAL__MODELS=")
+    assert told in message
+    assert "\n" not in message
+
+
+def test_settings_are_loaded_without_statsforecast():
+    code = "import sys; from sales_assets.settings import Settings; Settings.load();"
+    code += "assert 'statsforecast' not in sys.modules"
+    chosen = '[{"name": "AutoETS", "season_length": 12}]'
+
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={**os.environ, "SALES_STATISTICAL__MODELS": chosen},
+    )
+
+
+def test_the_models_that_can_be_set_are_those_of_statsforecast():
+    models = pytest.importorskip("statsforecast.models")
+
+    for name, signature in nixtla.signatures().items():
+        own = inspect.signature(getattr(models, name).__init__).parameters
+        assert set(signature.accepted) == set(own) - {"self", *nixtla.NOT_SETTABLE} - {
+            "args", "kwargs"
+        }, name  # fmt: skip
+    assert {"AutoARIMA", "AutoETS", "MSTL", "Theta", "TBATS"} <= set(nixtla.signatures())

@@ -51,7 +51,10 @@ def member_fingerprint(
         settings.training_rows,
         features,
         library_versions(),
-        [inspect.getsource(part) for part in (inspect.getmodule(member) or member, frames_module)],
+        [
+            inspect.getsource(part)
+            for part in (inspect.getmodule(member) or member, frames_module, *member.parts)
+        ],
     )
 
 

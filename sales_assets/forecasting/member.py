@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar, Self
 
 import numpy as np
@@ -20,6 +21,8 @@ class Member(ABC):
     """
 
     name: ClassVar[str]
+    # Modules besides its own whose code decides its forecasts: a change makes a new version.
+    parts: ClassVar[tuple[ModuleType, ...]] = ()
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

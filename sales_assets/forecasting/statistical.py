@@ -1,166 +1,170 @@
-"""statsforecast's models on open-day series, freed of weekday and promotion effects."""
+"""statsforecast's models on open-day series, freed of what the calendar explains."""
 
+import logging
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from statsforecast import StatsForecast
-from statsforecast.models import AutoETS, SeasonalNaive, Theta
 
+from sales_assets.forecasting import effects as effects_module
+from sales_assets.forecasting import open_day_series
+from sales_assets.forecasting.effects import Effects, selling_days
 from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.member import Member
-from sales_assets.settings import MAX_HORIZON, Settings, StatisticalSettings
+from sales_assets.forecasting.open_day_series import Series, forecast_paths, native_bounds
+from sales_assets.forecasting.series_cache import SeriesCache
+from sales_assets.settings import LEVELS, MAX_HORIZON, Settings, StatisticalSettings
 
-CELL = ["store_id", "weekday", "is_promo"]
-# Two weeks of open days hold one round of the promotions' rhythm.
-SEASON = 12
-WEEKS = 52
-TABLES = ("effects", "season", "paths")
-# Below this many series the workers cost more than they save.
-PARALLEL_SERIES = 300
+log = logging.getLogger("sales_assets.models")
+
+# Open days ahead that native intervals are made for; a bound further ahead is the last one's.
+INTERVAL_STEPS = 42
+NAMED_STORES = 5
+BOUNDS = [f"{side}_{level}" for level in LEVELS for side in ("lo", "hi")]
 
 
 class Statistical(Member):
-    """The mean of SeasonalNaive, exponential smoothing and Theta, plus effects and season.
+    """The mean of some models of statsforecast, plus effects of weekday, promotion and calendar.
 
-    Sales in logs, less the store's effect of weekday and promotion and the chain's season, form
-    one evenly spaced series of open days a store (`unique_id`, `ds`, `y`). The models see neither
-    promotions nor closed days, which is what they are poor at; effects and season come back when
-    a day is forecast.
+    Sales in logs, less the store's effect of weekday and promotion, the chain's of the calendar
+    (month's end, neighbouring holidays, moving feasts) and its yearly season, form one evenly
+    spaced series of open days a store. The models see neither promotions nor closed days, which
+    is what they are poor at; the effects come back when a day is forecast.
 
-    Sources: Hyndman et al. (2008), Forecasting with Exponential Smoothing; Assimakopoulos and
-    Nikolopoulos (2000), The theta model.
+    Source: Hyndman et al. (2008), Forecasting with Exponential Smoothing.
+
+    Args:
+        settings: The home's settings; `statistical` names the models.
+        effects: What was taken out of the series, once fitted.
+        paths: store_id, step and level, once fitted; bounds beside it if they were asked for.
+        fallbacks: store_id, model and reason of each model that failed on a series.
     """
 
     name: ClassVar[str] = "statistical"
+    parts: ClassVar[tuple[ModuleType, ...]] = (effects_module, open_day_series)
 
     def __init__(
         self,
         settings: Settings,
-        effects: pd.DataFrame | None = None,
-        season: pd.DataFrame | None = None,
+        effects: Effects | None = None,
         paths: pd.DataFrame | None = None,
+        fallbacks: pd.DataFrame | None = None,
     ) -> None:
         super().__init__(settings)
         self.effects = effects
-        self.season = season
         self.paths = paths
+        self.fallbacks = fallbacks
 
     @property
     def parameters(self) -> StatisticalSettings:
-        """How far back effects and series go."""
+        """The models, and how far back effects and series go."""
         return self.settings.statistical
 
     def fit(self, known: Frames, cutoff: date) -> Self:
         """Estimate the effects, then forecast each store's series of open days."""
-        history = known.history
-        days = history[history["is_open"] & (history["sales"] > 0)]
-        days = days.assign(
-            weekday=days["date"].dt.dayofweek + 1, log_sales=np.log(days["sales"].to_numpy())
+        days = selling_days(known.history)
+        self.effects = Effects.fit(days, cutoff, self.parameters.effect_days)
+        said = forecast_paths(
+            self.series(days),
+            self.parameters.models,
+            MAX_HORIZON,
+            threads=self.settings.threads,
+            cache=SeriesCache.of(self.settings),
         )
-        self.effects = _effects(days, cutoff, self.parameters.effect_days)
-        series = days.merge(self.effects, "inner", CELL)
-        series = series.assign(y=series["log_sales"] - series["effect"])
-        self.season = _season(series, cutoff)
-        series["y"] -= _season_at(self.season, series["date"])
-        self.paths = self._paths(series)
+        self.paths, self.fallbacks = said.table, said.fallbacks
+        if len(said.fallbacks):
+            log.warning("%s: %s", self.name, _told(said.fallbacks))
+        return self
+
+    def fit_intervals(self, known: Frames) -> Self:
+        """Add statsforecast's own conformal bounds to the paths, for comparison.
+
+        Each model is refitted several times a series, which is why `fit` does not do it.
+        """
+        assert self.paths is not None, "fit comes first"
+        series = self.series(selling_days(known.history))
+        bounds = native_bounds(
+            series, self.parameters.models, INTERVAL_STEPS, self.settings.threads
+        )
+        paths = self.paths.drop(columns=BOUNDS, errors="ignore")
+        self.paths = paths.merge(bounds, "left", ["store_id", "step"])
         return self
 
     def predict(self, asked: Frames) -> NDArray[np.float64]:
-        """Add a day's effect to the store's path at that many open days ahead.
+        """Add a day's effects to the store's path at that many open days ahead.
 
         A row further ahead than the path takes the path's last value; a store without a path
         takes the chain's median.
         """
         assert self.effects is not None, "fit or load comes first"
-        assert self.season is not None, "fit or load comes first"
         assert self.paths is not None, "fit or load comes first"
-        rows = asked.rows[[*CELL, "open_days_ahead"]]
-        rows = rows.assign(step=rows["open_days_ahead"].clip(1, int(self.paths["step"].max())))
-        levels = rows.merge(self.paths, "left", ["store_id", "step"])["level"]
-        effects = rows.merge(self.effects, "left", CELL)["effect"]
-        chain = self.effects.groupby(["weekday", "is_promo"], as_index=False)["effect"].median()
-        fallback = rows.merge(chain, "left", ["weekday", "is_promo"])["effect"].fillna(0.0)
-        log_level = levels.fillna(self.paths["level"].median()) + effects.fillna(fallback)
-        return log_level.to_numpy() + _season_at(self.season, asked.rows["date"])
+        steps = asked.rows["open_days_ahead"].clip(1, int(self.paths["step"].max()))
+        level = _at(self.paths, asked.rows["store_id"], steps, "level")
+        return level.fillna(self.paths["level"].median()).to_numpy() + self.effects.at(asked.rows)
+
+    def predict_interval(self, asked: Frames) -> pd.DataFrame:
+        """Return statsforecast's own bounds of each asked row in log EUR.
+
+        A store without bounds of its own takes the chain's median width at that step.
+
+        Returns:
+            The columns lo_80, hi_80, lo_95, hi_95, in the order of the rows.
+        """
+        assert self.paths is not None, "fit or load comes first"
+        assert set(BOUNDS) <= set(self.paths), "fit_intervals comes first"
+        steps = asked.rows["open_days_ahead"].clip(1, INTERVAL_STEPS)
+        chain = self.paths.groupby("step")[BOUNDS].median()
+        median = self.predict(asked)
+        bounds = {}
+        for bound in BOUNDS:
+            own = _at(self.paths, asked.rows["store_id"], steps, bound)
+            others = steps.astype("int64").map(chain[bound]).to_numpy()
+            bounds[bound] = median + own.fillna(pd.Series(others)).to_numpy()
+        return pd.DataFrame(bounds)
+
+    def series(self, days: pd.DataFrame) -> Series:
+        """Return each store's recent log sales without their effects, oldest first."""
+        assert self.effects is not None, "fit or load comes first"
+        rest = days["log_sales"].to_numpy() - self.effects.at(days)
+        recent = self.parameters.days
+        places = days.groupby("store_id").indices
+        return {int(store): rest[rows][-recent:] for store, rows in places.items()}
 
     def save(self, directory: Path) -> None:
-        """Write effects, season and paths as Parquet."""
-        for name in TABLES:
-            getattr(self, name).to_parquet(directory / f"{name}.parquet", index=False)
+        """Write effects, paths and the models that failed as Parquet."""
+        assert self.effects is not None, "fit comes first"
+        assert self.paths is not None, "fit comes first"
+        assert self.fallbacks is not None, "fit comes first"
+        self.effects.save(directory)
+        self.paths.to_parquet(directory / "paths.parquet", index=False)
+        self.fallbacks.to_parquet(directory / "fallbacks.parquet", index=False)
 
     @classmethod
     def load(cls, directory: Path, settings: Settings) -> Self:
-        """Read effects, season and paths."""
-        tables = {name: pd.read_parquet(directory / f"{name}.parquet") for name in TABLES}
-        return cls(settings, **tables)
-
-    def _paths(self, series: pd.DataFrame) -> pd.DataFrame:
-        recent = (
-            series.sort_values(["store_id", "date"]).groupby("store_id").tail(self.parameters.days)
-        )
-        frame = pd.DataFrame(
-            {
-                "unique_id": recent["store_id"],
-                "ds": recent.groupby("store_id").cumcount(),
-                "y": recent["y"],
-            }
-        )
-        forecasts = StatsForecast(
-            models=[
-                SeasonalNaive(season_length=SEASON),
-                AutoETS(season_length=1, model="ANN"),
-                Theta(season_length=1),
-            ],
-            freq=1,
-            n_jobs=self._workers(frame["unique_id"].nunique()),
-            fallback_model=SeasonalNaive(season_length=1),
-        ).forecast(df=frame, h=MAX_HORIZON)
-        models = [name for name in forecasts.columns if name not in ("unique_id", "ds")]
-        return pd.DataFrame(
-            {
-                "store_id": forecasts["unique_id"],
-                "step": forecasts.groupby("unique_id").cumcount() + 1,
-                "level": forecasts[models].mean(axis=1),
-            }
+        """Read what `save` wrote."""
+        return cls(
+            settings,
+            Effects.load(directory),
+            pd.read_parquet(directory / "paths.parquet"),
+            pd.read_parquet(directory / "fallbacks.parquet"),
         )
 
-    def _workers(self, series: int) -> int:
-        return self.settings.threads if series > PARALLEL_SERIES else 1
+
+def _at(paths: pd.DataFrame, stores: pd.Series, steps: pd.Series, column: str) -> pd.Series:
+    keys = pd.DataFrame({"store_id": stores.to_numpy(), "step": steps.to_numpy(dtype=np.int64)})
+    return keys.merge(paths, "left", ["store_id", "step"])[column]
 
 
-def _effects(days: pd.DataFrame, cutoff: date, effect_days: int) -> pd.DataFrame:
-    """Return each store's median log sales by weekday and promotion, about the store's own mean."""
-    recent = days[days["date"] > pd.Timestamp(cutoff) - pd.Timedelta(days=effect_days)]
-    level = recent.groupby("store_id")["log_sales"].transform("mean")
+def _told(fallbacks: pd.DataFrame) -> str:
+    stores = fallbacks["store_id"].unique()
+    named = ", ".join(str(store) for store in stores[:NAMED_STORES])
+    more = f" and {len(stores) - NAMED_STORES} more" if len(stores) > NAMED_STORES else ""
+    first = fallbacks.iloc[0]
     return (
-        recent.assign(effect=recent["log_sales"] - level)
-        .groupby(CELL, as_index=False)["effect"]
-        .median()
+        f"the seasonal naive stands in on {len(stores)} series, stores {named}{more}; "
+        f"{first['model']} on store {first['store_id']}: {first['reason']}"
     )
-
-
-def _season(series: pd.DataFrame, cutoff: date) -> pd.DataFrame:
-    """Return the chain's yearly season in logs: one row for each of the 52 weeks up to the cutoff.
-
-    Classical decomposition: the chain's weekly mean less its centred mean of a year, averaged
-    over the years. A history of less than two years has no season that could be told from trend.
-    """
-    weeks_ago = (pd.Timestamp(cutoff) - series["date"]).dt.days // 7
-    by_store = series["y"] - series.groupby("store_id")["y"].transform("mean")
-    chain = by_store.groupby(weeks_ago).mean().sort_index(ascending=False)
-    season = pd.Series(0.0, index=range(WEEKS))
-    if len(chain) >= 2 * WEEKS:
-        trend = chain.rolling(WEEKS + 1, center=True, min_periods=WEEKS // 2).mean()
-        season = (chain - trend).groupby(chain.index % WEEKS).mean()
-    week_end = [pd.Timestamp(cutoff) - pd.Timedelta(weeks=week) for week in season.index]
-    return pd.DataFrame({"week_end": week_end, "season": (season - season.mean()).to_numpy()})
-
-
-def _season_at(season: pd.DataFrame, days: pd.Series) -> NDArray[np.float64]:
-    weeks_ago = (season["week_end"].iloc[0] - days).dt.days // 7
-    values: NDArray[np.float64] = season["season"].to_numpy()[(weeks_ago % WEEKS).to_numpy()]
-    return values

@@ -228,6 +228,8 @@ def coming(stores, days=42):
                     "weekday": day.weekday() + 1,
                     "is_promo": promo(day),
                     "open_days_ahead": ahead,
+                    "days_since_open": 2 if day.weekday() == 0 else 1,
+                    "days_until_open": 2 if day.weekday() == 5 else 1,
                 }
             )
     return pd.DataFrame(rows)
@@ -361,7 +363,7 @@ def test_a_yearly_season_is_found_in_three_years():
         ),
         CUTOFF,
     )
-    season = fitted.season
+    season = fitted.effects.season
 
     assert len(season) == 52
     assert season["week_end"].tolist() == [
@@ -397,7 +399,7 @@ def test_less_than_two_years_have_no_season(days):
         CUTOFF,
     )
 
-    assert fitted.season["season"].eq(0).all()
+    assert fitted.effects.season["season"].eq(0).all()
 
 
 @pytest.mark.filterwarnings("ignore:Historical data")

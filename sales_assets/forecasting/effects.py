@@ -1,0 +1,231 @@
+"""What is known of a day in advance: effects of weekday and promotion, the calendar, the season.
+
+Log sales are taken for a sum: the store's slowly moving level, its effect of (weekday, promotion),
+the chain's effects of the calendar, and the chain's yearly season. Effects are estimated about a
+local level by backfitting, so that a store that grows or was rebuilt does not blur them.
+
+Source: Hastie and Tibshirani (1986), Generalized additive models (backfitting).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from dateutil.easter import easter
+from numpy.typing import NDArray
+
+CELL = ["store_id", "weekday", "is_promo"]
+TABLES = ("effects", "calendar", "season")
+WEEKS = 52
+ROUNDS = 4
+# Two weeks of open days on either side hold a round of the promotions' rhythm each.
+LEVEL_DAYS = 24
+# A cell of fewer days than this is drawn to the chain's effect.
+FEW_DAYS = 4
+# A calendar effect seen on so many days of stores counts half.
+PRIOR_DAYS = 50
+MONTH_END = 5
+# Days from Easter Sunday on which sales are unlike those of other years' weeks: carnival, Easter,
+# Ascension, Whitsun and Corpus Christi.
+FEASTS = ((-52, -46), (-13, 13), (36, 40), (46, 51), (58, 61))
+ORDINARY = 0
+# A longer gap is a closure of the store, or what the plan does not tell.
+LONGEST_GAP = 4
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Fitted effects, to be taken out of a history and added to a forecast.
+
+    Attributes:
+        effects: store_id, weekday, is_promo, effect; of each store's recent days.
+        calendar: part, key, effect; of the chain, keys as in `calendar_keys`.
+        season: week_end and season, one row for each of the 52 weeks up to the cutoff.
+    """
+
+    effects: pd.DataFrame
+    calendar: pd.DataFrame
+    season: pd.DataFrame
+
+    @classmethod
+    def fit(cls, days: pd.DataFrame, cutoff: date, effect_days: int) -> Self:
+        """Estimate all effects from selling days up to the cutoff.
+
+        Args:
+            days: What `selling_days` returned.
+            cutoff: The last known day.
+            effect_days: Days before the cutoff that effects of weekday and promotion use; those
+                of the calendar use all.
+        """
+        effects, calendar = _backfit(days, cutoff, effect_days)
+        without_season = cls(effects, calendar, _no_season(cutoff))
+        rest = days["log_sales"] - without_season.at(days)
+        return cls(effects, calendar, _season(days.assign(y=rest), cutoff))
+
+    def at(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the sum of all effects on each row.
+
+        Args:
+            rows: store_id, date, weekday, is_promo, days_since_open and days_until_open.
+        """
+        own = rows[CELL].merge(self.effects, "left", CELL)["effect"]
+        chain = self.effects.groupby(CELL[1:], as_index=False)["effect"].median()
+        others = rows[CELL].merge(chain, "left", CELL[1:])["effect"].fillna(0.0)
+        total = own.fillna(others).to_numpy()
+        for part, keys in calendar_keys(rows).items():
+            known = self.calendar[self.calendar["part"] == part].set_index("key")["effect"]
+            total = total + pd.Series(keys).map(known).fillna(0.0).to_numpy()
+        weeks_ago = (self.season["week_end"].iloc[0] - rows["date"]).dt.days // 7
+        season: NDArray[np.float64] = self.season["season"].to_numpy()
+        return total + season[(weeks_ago % WEEKS).to_numpy()]
+
+    def save(self, directory: Path) -> None:
+        """Write the tables as Parquet."""
+        for name in TABLES:
+            getattr(self, name).to_parquet(directory / f"{name}.parquet", index=False)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls(*(pd.read_parquet(directory / f"{name}.parquet") for name in TABLES))
+
+
+def selling_days(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the open days with sales, as rows that effects can be taken of.
+
+    The gaps to the open days before and after are those of the feature table; the last day of a
+    history has no day after it and counts as ordinary.
+    """
+    days = history[history["is_open"]].sort_values(["store_id", "date"], kind="stable")
+    by_store = days.groupby("store_id")["date"]
+    days = days.assign(
+        weekday=days["date"].dt.dayofweek + 1,
+        days_since_open=by_store.diff().dt.days,
+        days_until_open=-by_store.diff(-1).dt.days,
+    )
+    days = days[days["sales"] > 0].reset_index(drop=True)
+    return days.assign(log_sales=np.log(days["sales"].to_numpy(dtype=np.float64)))
+
+
+def calendar_keys(rows: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
+    """Return what the calendar says of each row, by part; 0 stands for an ordinary day.
+
+    Parts: `month`, the day of the month or, for its last days, minus the days left, minus one;
+    `before` and `after`, the days closed next to it other than an ordinary Sunday; `feast`, the
+    days from Easter Sunday, counted from 1,000.
+    """
+    days = rows["date"]
+    left = days.dt.days_in_month - days.dt.day
+    since_easter = (days - days.dt.year.map(_easters(days))).dt.days
+    is_feast = np.logical_or.reduce([since_easter.between(*span) for span in FEASTS])
+    weekday = rows["weekday"].to_numpy(dtype=np.int64)
+    return {
+        "month": np.where(left < MONTH_END, -1 - left, days.dt.day).astype(np.int64),
+        "before": _gap(rows["days_until_open"], weekday == 6),
+        "after": _gap(rows["days_since_open"], weekday == 1),
+        "feast": np.where(is_feast, 1000 + since_easter, ORDINARY).astype(np.int64),
+    }
+
+
+def _easters(days: pd.Series) -> dict[int, pd.Timestamp]:
+    return {int(year): pd.Timestamp(easter(int(year))) for year in days.dt.year.unique()}
+
+
+def _gap(days: pd.Series, is_by_sunday: NDArray[np.bool_]) -> NDArray[np.int64]:
+    gap = days.astype("float64").fillna(1).to_numpy().astype(np.int64)
+    usual = np.where(is_by_sunday, 2, 1)
+    return np.where((gap > usual) & (gap <= LONGEST_GAP), 10 * gap + is_by_sunday, ORDINARY)
+
+
+def _backfit(
+    days: pd.DataFrame, cutoff: date, effect_days: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the effects of store cells and of the calendar, each estimated beside the others."""
+    y = days["log_sales"].to_numpy()
+    recent = (days["date"] > pd.Timestamp(cutoff) - pd.Timedelta(days=effect_days)).to_numpy()
+    cells, cell_keys = _codes(days[CELL])
+    kinds, _ = _codes(days[CELL[1:]])
+    parts = {part: pd.factorize(keys, sort=True) for part, keys in calendar_keys(days).items()}
+    seen = np.bincount(cells[recent], minlength=len(cell_keys))
+    own_share = np.minimum(seen / FEW_DAYS, 1.0)
+    calendar = np.zeros(len(days))
+    # Medians about the store's mean are close already, and not led astray by a Christmas.
+    by_cell = days.assign(y=y - days.groupby("store_id")["log_sales"].transform("mean"))[recent]
+    medians = by_cell["y"].groupby(cells[recent]).median()
+    effect = medians.reindex(range(len(cell_keys))).fillna(0.0).to_numpy()
+    tables: dict[str, NDArray[np.float64]] = {}
+    for _ in range(ROUNDS):
+        rest = y - _local_level(days["store_id"], y - effect[cells] - calendar) - calendar
+        chain = _means(rest[recent], kinds[recent], int(kinds.max()) + 1)[kinds]
+        own = _means((rest - chain)[recent], cells[recent], len(cell_keys)) * own_share
+        effect = np.zeros(len(cell_keys))
+        effect[cells] = chain + own[cells]
+        rest = rest + calendar - effect[cells]
+        calendar = np.zeros(len(days))
+        for part, (codes, keys) in parts.items():
+            tables[part] = _part(rest - calendar, codes, keys)
+            calendar = calendar + tables[part][codes]
+    is_seen = seen > 0
+    return cell_keys.assign(effect=effect)[is_seen].reset_index(drop=True), pd.concat(
+        [
+            pd.DataFrame({"part": part, "key": keys, "effect": tables[part]})
+            for part, (_, keys) in parts.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def _part(
+    rest: NDArray[np.float64], codes: NDArray[np.int64], keys: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the effects of one part of the calendar, drawn to zero where few days tell."""
+    seen = np.bincount(codes, minlength=len(keys))
+    table = np.bincount(codes, rest, len(keys)) / (seen + PRIOR_DAYS)
+    table[keys == ORDINARY] = 0.0
+    # Every day is one of the month, so that the effects of the month are about their mean.
+    return table if ORDINARY in keys else table - np.average(table, weights=seen)
+
+
+def _codes(keys: pd.DataFrame) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    groups = keys.groupby(list(keys.columns), sort=True)
+    codes: NDArray[np.int64] = groups.ngroup().to_numpy()
+    return codes, keys.drop_duplicates().sort_values(list(keys.columns)).reset_index(drop=True)
+
+
+def _means(values: NDArray[np.float64], codes: NDArray[np.int64], size: int) -> NDArray[np.float64]:
+    """Return the mean of each code, zero where there is none."""
+    return np.bincount(codes, values, size) / np.maximum(np.bincount(codes, minlength=size), 1)
+
+
+def _local_level(stores: pd.Series, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each store's centred mean of its days around, rows being sorted by store and date."""
+    rolling = pd.Series(values).groupby(stores.to_numpy(), sort=False)
+    level = rolling.rolling(LEVEL_DAYS, center=True, min_periods=1).mean()
+    return level.to_numpy()
+
+
+def _no_season(cutoff: date) -> pd.DataFrame:
+    week_end = [pd.Timestamp(cutoff) - pd.Timedelta(weeks=week) for week in range(WEEKS)]
+    return pd.DataFrame({"week_end": week_end, "season": 0.0})
+
+
+def _season(series: pd.DataFrame, cutoff: date) -> pd.DataFrame:
+    """Return the chain's yearly season in logs: one row for each of the 52 weeks up to the cutoff.
+
+    Classical decomposition: the chain's weekly mean less its centred mean of a year, averaged
+    over the years and, lightly, over neighbouring weeks. A history of less than two years has no
+    season that could be told from trend.
+    """
+    weeks_ago = (pd.Timestamp(cutoff) - series["date"]).dt.days // 7
+    by_store = series["y"] - series.groupby("store_id")["y"].transform("mean")
+    chain = by_store.groupby(weeks_ago).mean().sort_index(ascending=False)
+    table = _no_season(cutoff)
+    if len(chain) >= 2 * WEEKS:
+        trend = chain.rolling(WEEKS + 1, center=True, min_periods=WEEKS // 2).mean()
+        weekly = (chain - trend).groupby(chain.index % WEEKS).mean().to_numpy()
+        smooth = (np.roll(weekly, 1) + 2 * weekly + np.roll(weekly, -1)) / 4
+        table["season"] = smooth - smooth.mean()
+    return table
