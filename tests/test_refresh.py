@@ -23,6 +23,7 @@ TABLES = (
     "cleaned.sales", "cleaned.stores", "cleaned.plan", "insights.promo_effect",
     "features.training", "features.future", "models.backtest", "models.scores",
     "models.versions", "intervals.calibration", "forecasts.daily", "forecasts.latest",
+    "forecasts.explanations", "forecasts.explanation_parts",
 )  # fmt: skip
 
 
