@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sales_assets.errors import ModelStoreError
-from sales_assets.forecasting.backtest import member_fingerprint
+from sales_assets.forecasting.backtest import COLUMNS, member_fingerprint
 from sales_assets.forecasting.conformal import BOUNDS, add_intervals, calibrate
 from sales_assets.forecasting.ensemble import MEMBERS, Ensemble, combine, fit_weights
 from sales_assets.forecasting.frames import Frames, feature_names
@@ -71,7 +71,7 @@ def fit_member(
         features=features,
         scores=dict(scores or {}),
     )
-    judged = pd.DataFrame() if backtest is None else backtest
+    judged = pd.DataFrame(columns=COLUMNS) if backtest is None else backtest
     facts = Facts(member.__doc__ or "", data_facts(known), judged, champions_own(store, name))
 
     def write(directory: Path) -> None:

@@ -185,6 +185,13 @@ def test_a_promotion_on_a_weekday_that_never_had_one_claims_no_effect_of_the_pas
     assert np.isfinite(anchors(row)).all()
 
 
+def test_without_a_history_the_anchor_is_the_usual_day(member, future, open_rows):
+    result = explain(member, Frames(future.rows, future.history.iloc[:0]))
+    np.testing.assert_allclose(np.log(result["usual_day"]), anchors(open_rows), atol=1e-9)
+    log_total = np.log(result["usual_day"]) + result[list(PARTS)].sum(axis=1)
+    np.testing.assert_allclose(log_total, np.log(result["forecast"]), atol=1e-9)
+
+
 def test_nothing_to_explain_is_an_empty_table(member, future):
     closed = Frames(future.rows[~future.rows["is_open"]], future.history)
     result = explain(member, closed)
