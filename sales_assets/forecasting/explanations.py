@@ -150,9 +150,9 @@ def _split_anchors(
     """Return the log of each store's usual day, and the parts of the anchor beside it.
 
     A usual day is the mean of the last days without promotion, `ALIKE` a weekday. Where a store
-    has no such days, or no history is given, its anchor is its usual day. What a weekday or a promotion adds is not known
-    where the store has not had one; then the anchor stands in from other days, and what it
-    differs by is part of the level.
+    has no such days, or no history is given, its anchor is its usual day. What a weekday or a
+    promotion adds is not known where the store has not had one; then the anchor stands in from
+    other days, and what it differs by is part of the level.
     """
     known = history[history["date"] <= rows["cutoff"].min()]
     days = known[known["is_open"] & (known["sales"] > 0)]
