@@ -13,6 +13,7 @@ import dagster as dg
 import pandas as pd
 
 from sales_assets.forecasting.ensemble import MODELS
+from sales_assets.metadata import markdown_table
 from sales_assets.resources import WRITER_POOL, Home
 from sales_assets.warehouse import query
 
@@ -107,4 +108,22 @@ def forecasts_daily(home: Home) -> dg.AssetCheckResult:
     return _checked(validate(frame, "forecasts_daily", rows=rows, models=list(MODELS)))
 
 
-CHECKS = [cleaned_sales, forecasts_daily]
+@dg.asset_check(asset=["forecasts", "explanation_parts"], pool=WRITER_POOL)
+def forecasts_explanations(home: Home) -> dg.AssetCheckResult:
+    """Every coming open day is explained, and its parts add up to the forecast."""
+    with home.warehouse() as con:
+        wrong = query(con, "checks/forecasts_explanations").df()
+    return dg.AssetCheckResult(
+        passed=wrong.empty,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=None if wrong.empty else f"{len(wrong)} days do not add up",
+        metadata={
+            "failed": len(wrong),
+            "evidence": markdown_table(
+                wrong.columns.tolist(), wrong.head(EVIDENCE_ROWS).to_dict("records")
+            ),
+        },
+    )
+
+
+CHECKS = [cleaned_sales, forecasts_daily, forecasts_explanations]

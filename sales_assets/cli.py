@@ -115,12 +115,19 @@ def insights(name: str | None, kind: str, home: Path | None) -> None:
     show_default=True,
     help="kaggle: a submission, Id and Sales for every row of test.csv.",
 )
+@click.option("--explain", is_flag=True, help="Why lightgbm forecasts what it does, by day.")
 @home_option
-def forecast(store: int | None, out: Path | None, kind: str, home: Path | None) -> None:
+def forecast(
+    store: int | None, out: Path | None, kind: str, explain: bool, home: Path | None
+) -> None:
     """Print the newest forecasts: of every store, or of one; as a table, the chain's days."""
-    from sales_assets.reading import print_forecast
+    from sales_assets.reading import print_explanations, print_forecast
 
-    print_forecast(Settings.choose(home=home), store, out, kind)
+    settings = Settings.choose(home=home)
+    if explain:
+        print_explanations(settings, store, out, kind)
+    else:
+        print_forecast(settings, store, out, kind)
 
 
 @main.group()
@@ -139,12 +146,13 @@ def list_(home: Path | None) -> None:
 
 @models.command()
 @click.argument("version", required=False)
+@click.option("--card", is_flag=True, help="Print its model card instead.")
 @home_option
-def show(version: str | None, home: Path | None) -> None:
+def show(version: str | None, card: bool, home: Path | None) -> None:
     """Print what is recorded of VERSION, or of the champion."""
     from sales_assets.reading import print_version
 
-    print_version(Settings.choose(home=home), version)
+    print_version(Settings.choose(home=home), version, card=card)
 
 
 @models.command()

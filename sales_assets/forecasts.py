@@ -6,7 +6,9 @@ import dagster as dg
 
 from sales_assets import charts, warehouse
 from sales_assets.forecasting.bundle import Bundle
+from sales_assets.forecasting.explanations import explain
 from sales_assets.forecasting.frames import read_frames
+from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.metadata import chart, describe
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
@@ -79,6 +81,54 @@ def latest(home: Home) -> dg.MaterializeResult:
         )
 
 
+@dg.asset(
+    key=["forecasts", "explanations"],
+    deps=[["forecasts", "daily"], ["features", "future"]],
+    group_name="forecasts",
+    kinds={"python", "lightgbm"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def explanations(home: Home) -> dg.MaterializeResult:
+    """One row a store and coming open day: why `lightgbm` forecasts what it does, and in words.
+
+    The store's usual day in EUR, and for each group of features what it adds in logs: together
+    the log of the forecast. `forecasts.explanation_parts` has them in percent, a row each.
+    """
+    settings, store = home.settings, home.models
+    with told_plainly():
+        chosen = store.chosen()
+        assert chosen is not None, "models/ensemble comes first"
+        own = chosen.members[LightGBM.name]
+        directory = store.verified(LightGBM.name, own["version"], own["manifest_sha256"])
+    with home.warehouse() as con:
+        explained = explain(
+            LightGBM.load(directory, settings), read_frames(con, "features.future")
+        ).assign(version=chosen.version)
+        warehouse.replace_table(con, "forecasts.explanations", explained)
+        metadata = describe(con, "forecasts.explanations", ("features.future",))
+    log.info("forecasts.explanations: %s days", f"{len(explained):,}")
+    return dg.MaterializeResult(metadata={**metadata, "version": chosen.version})
+
+
+@dg.asset(
+    key=["forecasts", "explanation_parts"],
+    deps=[["forecasts", "explanations"]],
+    description=warehouse.headline("forecasts/explanation_parts"),
+    group_name="forecasts",
+    kinds={"duckdb", "sql"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def explanation_parts(home: Home) -> dg.MaterializeResult:
+    """Tell the parts of the explanations in percent."""
+    with home.warehouse() as con:
+        warehouse.create_view(con, "forecasts.explanation_parts", "forecasts/explanation_parts")
+        return dg.MaterializeResult(
+            metadata=describe(con, "forecasts.explanation_parts", ("forecasts.explanations",))
+        )
+
+
 def publication_asset(upstream: list[list[str]]) -> dg.AssetsDefinition:
     """Return the asset that publishes, after everything that is published."""
 
@@ -105,4 +155,4 @@ def publication_asset(upstream: list[list[str]]) -> dg.AssetsDefinition:
     return snapshot
 
 
-ASSETS = [daily, latest]
+ASSETS = [daily, latest, explanations, explanation_parts]

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -17,7 +18,8 @@ from sales_assets.forecasting.features import (
     last_sales_day,
 )
 from sales_assets.forecasting.frames import feature_names, read_frames
-from sales_assets.forecasting.model_store import ENSEMBLE
+from sales_assets.forecasting.model_card import find_card
+from sales_assets.forecasting.model_store import ENSEMBLE, Manifest, ModelStore
 from sales_assets.metadata import chart, describe, markdown_table
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
 from sales_assets.warehouse import replace_table, table_exists
@@ -114,6 +116,12 @@ def _overall_score(con: duckdb.DuckDBPyConnection, model: str) -> dict[str, floa
     return {str(name): float(value) for name, value in scores.iloc[0].items()}
 
 
+def _card(store: ModelStore, manifest: Manifest) -> dict[str, dg.MetadataValue[Any]]:
+    """Return a version's card as metadata; versions made before there were cards have none."""
+    card = find_card(store, manifest.name, manifest.version)
+    return {"card": dg.MetadataValue.md(card)} if card else {}
+
+
 def member_asset(name: str) -> dg.AssetsDefinition:
     """Return the asset that fits one member to everything known at the newest cutoff."""
 
@@ -132,8 +140,11 @@ def member_asset(name: str) -> dg.AssetsDefinition:
             frames = read_frames(con, "features.training")
             cutoff, data = last_sales_day(con), data_fingerprint(con)
             score = _overall_score(con, name)
+            history = con.execute("select * from models.backtest").df()
         started = time.perf_counter()
-        manifest, is_new = fit_member(home.models, name, frames, cutoff, data, settings, score)
+        manifest, is_new = fit_member(
+            home.models, name, frames, cutoff, data, settings, score, history
+        )
         return dg.MaterializeResult(
             metadata={
                 "version": manifest.version,
@@ -143,6 +154,7 @@ def member_asset(name: str) -> dg.AssetsDefinition:
                 "learnt_rows": int(frames.rows["is_training"].sum()),
                 "seconds": time.perf_counter() - started,
                 **manifest.scores,
+                **_card(home.models, manifest),
             }
         )
 
@@ -179,6 +191,7 @@ def ensemble(home: Home) -> dg.MaterializeResult:
             "cutoff": str(manifest.cutoff),
             **{f"weight_{name}": share for name, share in weights.items()},
             **manifest.scores,
+            **_card(store, manifest),
         }
     )
 

@@ -14,9 +14,10 @@ from rich.table import Table
 
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.diagnostics import MEANINGS
+from sales_assets.forecasting.model_card import find_card
 from sales_assets.forecasting.model_store import ENSEMBLE, Champion, ModelStore
 from sales_assets.settings import Settings
-from sales_assets.warehouse import connect_snapshot, headline, query
+from sales_assets.warehouse import connect_snapshot, headline, query, table_exists
 
 TABLE_ROWS = 100
 PIPE_WIDTH = 240
@@ -87,12 +88,28 @@ def print_forecast(settings: Settings, store: int | None, out: Path | None, kind
         frame = query(con, name, store=store, model=ENSEMBLE).df()
         con.register("result", frame)
         relation = con.sql("select * from result")
-        if out is None:
-            _print(relation, "csv" if kind == "kaggle" else kind)
-        elif out.suffix in (".csv", ".parquet"):
-            _write(relation, out)
-        else:
-            raise SalesError(f"{out} must end in .csv or .parquet.")
+        _print_or_write(relation, out, "csv" if kind == "kaggle" else kind)
+
+
+def print_explanations(settings: Settings, store: int | None, out: Path | None, kind: str) -> None:
+    """Print why the newest forecasts of a store, or of every store, are what they are.
+
+    Raises:
+        SalesError: The store is unknown, the explanations are not published, or the format or the
+            file's ending is not one that they can be told in.
+    """
+    if kind == "kaggle":
+        raise SalesError("A submission has no explanations; leave out --explain.")
+    if store is None and out is None and kind == "table":
+        raise SalesError("Which store? Name it with --store, or ask for a file with --out.")
+    with connect_snapshot(settings) as con:
+        if store is not None:
+            _check_store(con, store)
+        if not table_exists(con, "forecasts.explanations"):
+            raise SalesError("These results have no explanations yet; run `sales refresh`.")
+        frame = query(con, "forecasts/explained", store=store).df()
+        con.register("result", frame)
+        _print_or_write(con.sql("select * from result"), out, kind)
 
 
 def print_versions(settings: Settings) -> None:
@@ -114,15 +131,22 @@ def print_versions(settings: Settings) -> None:
     _print_table(pd.DataFrame(rows), "Versions of the ensemble")
 
 
-def print_version(settings: Settings, version: str | None) -> None:
-    """Print the manifest of one version, or of the champion."""
+def print_version(settings: Settings, version: str | None, *, card: bool = False) -> None:
+    """Print the manifest or the card of one version, or of the champion.
+
+    Raises:
+        SalesError: There is no such version, or it was made before there were cards.
+    """
     store = ModelStore(settings.models)
     champion = store.champion()
     if version is None:
         if champion is None:
             raise SalesError(f"There is no champion in {settings.home}; run `sales refresh` first.")
         version = champion.version
-    click.echo(store.manifest(ENSEMBLE, version).to_json(), nl=False)
+    text = find_card(store, ENSEMBLE, version) if card else None
+    if card and text is None:
+        raise SalesError(f"{ENSEMBLE} {version} was made before there were cards.")
+    click.echo(text or store.manifest(ENSEMBLE, version).to_json(), nl=False)
 
 
 def _role(version: str, champion: Champion | None) -> str:
@@ -168,6 +192,15 @@ def _check_submission(con: duckdb.DuckDBPyConnection) -> None:
             f"{unanswered} of the {asked} rows of test.csv have no forecast: it asks for days to "
             f"{last_asked}, and the forecasts end on {last_day}; refresh with a longer --horizon."
         )
+
+
+def _print_or_write(relation: duckdb.DuckDBPyRelation, out: Path | None, kind: str) -> None:
+    if out is None:
+        _print(relation, kind)
+    elif out.suffix in (".csv", ".parquet"):
+        _write(relation, out)
+    else:
+        raise SalesError(f"{out} must end in .csv or .parquet.")
 
 
 def _print(relation: duckdb.DuckDBPyRelation, kind: str) -> None:

@@ -28,6 +28,7 @@ KEYS = {
     "cleaned/sales", "cleaned/stores", "cleaned/plan", "features/training", "features/future",
     "models/backtest", "models/scores", "models/ensemble", "models/versions",
     "intervals/calibration", "forecasts/daily", "forecasts/latest", "published/snapshot",
+    "forecasts/explanations", "forecasts/explanation_parts",
     *(f"models/{name}" for name in MEMBERS), *(f"insights/{name}" for name in QUESTIONS),
     *(f"insights/{name}" for name in MEANINGS),
 }  # fmt: skip

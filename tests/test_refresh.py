@@ -24,6 +24,7 @@ TABLES = (
     "insights.stationarity", "insights.autocorrelation",
     "features.training", "features.future", "models.backtest", "models.scores",
     "models.versions", "intervals.calibration", "forecasts.daily", "forecasts.latest",
+    "forecasts.explanations", "forecasts.explanation_parts",
 )  # fmt: skip
 
 

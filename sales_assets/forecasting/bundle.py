@@ -5,17 +5,25 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from sales_assets.errors import ModelStoreError
-from sales_assets.forecasting.backtest import member_fingerprint
+from sales_assets.forecasting.backtest import COLUMNS, member_fingerprint
 from sales_assets.forecasting.conformal import BOUNDS, add_intervals, calibrate
 from sales_assets.forecasting.ensemble import MEMBERS, Ensemble, combine, fit_weights
 from sales_assets.forecasting.frames import Frames, feature_names
 from sales_assets.forecasting.member import Member
+from sales_assets.forecasting.model_card import (
+    Facts,
+    backtest_facts,
+    champions_own,
+    data_facts,
+    write_card,
+)
 from sales_assets.forecasting.model_store import (
     ENSEMBLE,
     Draft,
@@ -38,11 +46,12 @@ def fit_member(
     data: str,
     settings: Settings,
     scores: Mapping[str, float] | None = None,
+    backtest: pd.DataFrame | None = None,
 ) -> tuple[Manifest, bool]:
     """Return a member fitted at the cutoff, and whether it had to be fitted now.
 
     A complete version with the same fingerprint is taken as it is. The backtest's scores are
-    recorded with a new one.
+    recorded with a new one, and told in its card with the backtest itself.
     """
     member = MEMBERS[name]
     features = feature_names(frames.rows)
@@ -52,7 +61,8 @@ def fit_member(
         log.info("%s: unchanged, version %s is kept", name, found.version)
         return found, False
     started = time.perf_counter()
-    fitted = member(settings).fit(frames.known_at(cutoff), cutoff)
+    known = frames.known_at(cutoff)
+    fitted = member(settings).fit(known, cutoff)
     draft = Draft(
         cutoff=cutoff,
         fingerprint=fingerprint,
@@ -61,7 +71,14 @@ def fit_member(
         features=features,
         scores=dict(scores or {}),
     )
-    manifest = store.save(name, draft, fitted.save)
+    judged = pd.DataFrame(columns=COLUMNS) if backtest is None else backtest
+    facts = Facts(member.__doc__ or "", data_facts(known), judged, champions_own(store, name))
+
+    def write(directory: Path) -> None:
+        fitted.save(directory)
+        write_card(directory, name, draft, facts)
+
+    manifest = store.save(name, draft, write)
     log.info("%s: version %s, %.0f s", name, manifest.version, time.perf_counter() - started)
     return manifest, True
 
@@ -128,7 +145,15 @@ def compose(
             for name, manifest in members.items()
         },
     )
-    return store.save(ENSEMBLE, draft, ensemble.save)
+    facts = Facts(
+        Ensemble.__doc__ or "", backtest_facts(backtest), backtest, champions_own(store, ENSEMBLE)
+    )
+
+    def write(directory: Path) -> None:
+        ensemble.save(directory)
+        write_card(directory, ENSEMBLE, draft, facts)
+
+    return store.save(ENSEMBLE, draft, write)
 
 
 @dataclass(frozen=True)
