@@ -166,8 +166,6 @@ def _config(settings: Settings) -> dict[str, Any]:
         "threads": settings.threads,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
-        # A slow query would draw its bar between the lines of what is printed.
-        "enable_progress_bar": False,
     }
 
 
@@ -186,6 +184,8 @@ def _open(path: Path, settings: Settings, *, read_only: bool) -> duckdb.DuckDBPy
     scratch = settings.scratch.absolute()
     con.execute("set temp_directory = $path", {"path": str(scratch)})
     con.execute("set preserve_insertion_order = true")
+    # A slow query would draw its bar between the lines of what is printed.
+    con.execute("set enable_progress_bar = false")
     if not read_only:
         create_schemas(con)
     return con
