@@ -11,6 +11,7 @@ from sales_assets.errors import SalesError
 from sales_assets.settings import MAX_HORIZON, Settings
 
 FORMATS = ("table", "csv", "json", "parquet")
+STUDIES = ("loss", "ablation", "importance", "tuning")
 
 
 class _PlainErrors(click.Group):
@@ -74,6 +75,35 @@ def refresh(source: Path | None, horizon: int | None, home: Path | None) -> None
 
     run_job("weekly_refresh", settings)
     print_scores(settings)
+
+
+@main.command()
+@click.argument("names", nargs=-1, type=click.Choice(STUDIES))
+@click.option(
+    "--trials", type=click.IntRange(1), help="Trials that tuning comes to.  [default: 30]"
+)
+@click.option("--minutes", type=float, help="Minutes that tuning may take.  [default: 60]")
+@home_option
+def study(
+    names: tuple[str, ...], trials: int | None, minutes: float | None, home: Path | None
+) -> None:
+    """Justify the models' choices by their backtest: all studies but tuning, or those named.
+
+    loss: what LightGBM should minimise. ablation: what each group of features is worth.
+    importance: which features the trees rely on. tuning: better settings, searched for until the
+    trials or the minutes are used up; run again, it goes on where it stopped.
+
+    They refit models many times on what was last refreshed: count on minutes each, at full size
+    on an hour and more.
+    """
+    settings = Settings.choose(home=home, studies__trials=trials, studies__minutes=minutes)
+    chosen = [name for name in STUDIES if name in names] or [*STUDIES[:-1]]
+    from sales_assets.reading import print_study
+    from sales_assets.runs import run_job
+
+    run_job("studies", settings, [*chosen, "publish"])
+    for name in chosen:
+        print_study(settings, name)
 
 
 @main.command()

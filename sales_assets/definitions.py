@@ -12,6 +12,7 @@ from sales_assets import (
     models,
     raw,
     schedules,
+    studies,
 )
 from sales_assets.resources import Home
 
@@ -27,9 +28,9 @@ _stages = [
 _keys = [list(key.path) for asset in _stages for key in asset.keys]
 
 defs = dg.Definitions(
-    assets=[*_stages, forecasts.publication_asset(upstream=_keys)],
+    assets=[*_stages, *studies.SPECS, forecasts.publication_asset(upstream=_keys)],
     asset_checks=checks.CHECKS,
-    jobs=schedules.JOBS,
+    jobs=[*schedules.JOBS, studies.studies],
     schedules=schedules.SCHEDULES,
     resources={"home": Home()},
     # Each step of the multiprocess executor imports everything again: three times as slow here.

@@ -182,13 +182,14 @@ def ensemble(home: Home) -> dg.MaterializeResult:
         score = _overall_score(con, ENSEMBLE)
     with told_plainly():
         members = fitted_members(store, features, cutoff, data, settings)
-        manifest = compose(store, members, history, score)
+        manifest = compose(store, members, history, score, settings.point)
     weights = manifest.parameters["weights"]
     log.info("ensemble: %s", ", ".join(f"{name} {share:.2f}" for name, share in weights.items()))
     return dg.MaterializeResult(
         metadata={
             "version": manifest.version,
             "cutoff": str(manifest.cutoff),
+            "point": settings.point,
             **{f"weight_{name}": share for name, share in weights.items()},
             **manifest.scores,
             **_card(store, manifest),

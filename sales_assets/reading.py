@@ -29,6 +29,17 @@ def print_scores(settings: Settings) -> None:
         _print_table(query(con, "models/overview").df(), "Backtest, open days")
 
 
+def print_study(settings: Settings, name: str) -> None:
+    """Print what a study found; of a tuning, also its best settings as environment variables."""
+    with connect_snapshot(settings) as con:
+        found = query(con, f"studies/{name}").df()
+    _print_table(found.drop(columns="parameters", errors="ignore"), headline(f"studies/{name}"))
+    if name == "tuning":
+        for row in found[found["is_best"]].to_dict("records"):
+            for field, value in json.loads(row["parameters"]).items():
+                click.echo(f"SALES_{row['model'].upper()}__{field.upper()}={value}")
+
+
 def print_query(settings: Settings, sql: str, kind: str) -> None:
     """Run SQL on the snapshot and print what it returns.
 

@@ -42,8 +42,10 @@ def prepare_instance(settings: Settings) -> Path:
     return directory
 
 
-def run_job(name: str, settings: Settings) -> None:
-    """Run a job in this process, showing progress; its record is in the UI afterwards.
+def run_job(name: str, settings: Settings, steps: list[str] | None = None) -> None:
+    """Run a job, or some steps of it, in this process, showing progress.
+
+    Its record is in the UI afterwards.
 
     Raises:
         SalesError: The run failed, or another one is under way.
@@ -59,6 +61,7 @@ def run_job(name: str, settings: Settings) -> None:
                 instance=instance,
                 raise_on_error=False,
                 run_config=QUIET,
+                op_selection=steps,
                 tags={PROCESS_TAG: str(os.getpid())},
             )
     if not result.success:

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -104,6 +104,21 @@ class LightGBMSettings(_Group):
     row_share: float = Field(0.7, gt=0, le=1, description="Share of rows each tree sees.")
     l2: float = Field(5.0, ge=0, description="L2 penalty on leaf values.")
     seeds: int = Field(1, ge=1, description="Boosters that are averaged, each with its own seed.")
+    half_life_days: int | None = Field(
+        365, ge=1, description="Days after which a training row counts half; None: all alike."
+    )
+
+
+class StudySettings(_Group):
+    """Studies of the models' choices: `sales study`."""
+
+    ablation_trees: int = Field(300, ge=1, description="Boosting rounds of an ablation's fits.")
+    rows: int = Field(
+        2_000, ge=10, description="Rows of a window that permutation importance looks at."
+    )
+    repeats: int = Field(3, ge=1, description="Times that each feature is permuted.")
+    trials: int = Field(30, ge=1, description="Trials that a tuning comes to, for each model.")
+    minutes: float = Field(60, gt=0, description="Minutes that one run of the tuning may take.")
 
 
 class Settings(BaseSettings):
@@ -113,6 +128,7 @@ class Settings(BaseSettings):
         env_prefix="SALES_",
         env_nested_delimiter="__",
         env_ignore_empty=True,
+        env_parse_none_str="None",
         frozen=True,
         extra="ignore",
         allow_inf_nan=False,
@@ -124,6 +140,11 @@ class Settings(BaseSettings):
     backtest_windows: int = Field(4, ge=2, le=12, description="Non-overlapping backtest windows.")
     training_rows: int = Field(
         1_000_000, ge=1_000, description="Rows of features.training that models learn from."
+    )
+    point: Literal["median", "mean", "rmspe"] = Field(
+        "median",
+        description="What a forecast is: the median, the mean (for volumes), or what has the "
+        "lowest RMSPE.",
     )
     max_refused_share: float = Field(
         0.05, ge=0, le=1, description="Share of a file's rows that may be refused."
@@ -146,6 +167,7 @@ class Settings(BaseSettings):
     statistical: StatisticalSettings = StatisticalSettings()
     random_forest: RandomForestSettings = RandomForestSettings()
     lightgbm: LightGBMSettings = LightGBMSettings()
+    studies: StudySettings = StudySettings()
 
     @classmethod
     def choose(cls, **choices: object) -> Self:
@@ -207,6 +229,11 @@ class Settings(BaseSettings):
     def models(self) -> Path:
         """Directory of the model versions."""
         return self.home / "models"
+
+    @property
+    def tuning(self) -> Path:
+        """Directory of the tuning's trials, which a later run goes on from."""
+        return self.home / "tuning"
 
     @property
     def dagster_home(self) -> Path:

@@ -1,6 +1,7 @@
 """DuckDB without Dagster: connect, run a SQL file, publish the snapshot."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -183,6 +184,8 @@ def _open(path: Path, settings: Settings, *, read_only: bool) -> duckdb.DuckDBPy
     scratch = settings.scratch.absolute()
     con.execute("set temp_directory = $path", {"path": str(scratch)})
     con.execute("set preserve_insertion_order = true")
+    # A slow query would draw its bar between the lines of what is printed.
+    con.execute("set enable_progress_bar = false")
     if not read_only:
         create_schemas(con)
     return con
@@ -202,7 +205,7 @@ def publish(settings: Settings) -> Path:
     fresh = settings.snapshot_path.with_suffix(".duckdb.tmp")
     fresh.unlink(missing_ok=True)
     with connect(settings) as con:
-        parquet = _write_parquet(con, settings.published)
+        parquet = _write_parquet(con, _parquet_tables(con), settings.published)
         con.execute(f"attach {_literal(fresh)} as snapshot")
         try:
             con.execute("copy from database warehouse to snapshot")
@@ -214,14 +217,45 @@ def publish(settings: Settings) -> Path:
     return settings.snapshot_path
 
 
-def _write_parquet(con: duckdb.DuckDBPyConnection, directory: Path) -> list[tuple[Path, Path]]:
+def publish_tables(settings: Settings, tables: list[str]) -> Path:
+    """Replace some tables of the snapshot, and their Parquet files; all others stay as they are.
+
+    For what is made between two refreshes: the warehouse may be in the middle of one.
+
+    Raises:
+        WarehouseError: Nothing has been published yet.
+    """
+    with connect_snapshot(settings):
+        fresh = settings.snapshot_path.with_suffix(".duckdb.tmp")
+        shutil.copyfile(settings.snapshot_path, fresh)
+    with connect(settings) as con:
+        parquet = _write_parquet(con, tables, settings.published)
+        con.execute(f"attach {_literal(fresh)} as snapshot")
+        try:
+            for table in tables:
+                con.execute(f"create or replace table snapshot.{table} as from warehouse.{table}")
+        finally:
+            con.execute("detach snapshot")
+    for written, final in parquet:
+        written.replace(final)
+    fresh.replace(settings.snapshot_path)
+    return settings.snapshot_path
+
+
+def _parquet_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
     tables = con.execute(
         "select table_schema || '.' || table_name from information_schema.tables"
         " where table_catalog = 'warehouse' and list_contains($schemas, table_schema) order by 1",
         {"schemas": list(PARQUET_SCHEMAS)},
     ).fetchall()
+    return [table for (table,) in tables]
+
+
+def _write_parquet(
+    con: duckdb.DuckDBPyConnection, tables: list[str], directory: Path
+) -> list[tuple[Path, Path]]:
     files = []
-    for (table,) in tables:
+    for table in tables:
         final = directory / f"{table}.parquet"
         written = final.with_suffix(".parquet.tmp")
         con.execute(f"copy {table} to {_literal(written)} (format parquet, compression zstd)")

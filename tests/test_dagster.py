@@ -32,20 +32,23 @@ KEYS = {
     *(f"models/{name}" for name in MEMBERS), *(f"insights/{name}" for name in QUESTIONS),
     *(f"insights/{name}" for name in MEANINGS),
 }  # fmt: skip
+# Declared in the graph, and computed by a job of their own alone.
+STUDIES = {"models/loss_study", "models/ablation", "models/importance", "models/tuning"}
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
 
 def test_the_graph_holds_the_tables_of_the_contract() -> None:
-    assert set(SPECS) == KEYS
+    assert set(SPECS) == KEYS | STUDIES
 
 
-@pytest.mark.parametrize("key", sorted(KEYS))
+@pytest.mark.parametrize("key", sorted(KEYS | STUDIES))
 def test_every_asset_says_what_it_is(key: str) -> None:
     spec = SPECS[key]
     assert spec.description
     assert spec.group_name in {
         "raw", "cleaned", "insights", "features", "models", "intervals", "forecasts", "published",
+        "studies",
     }  # fmt: skip
     assert spec.owners
     assert spec.kinds
@@ -56,10 +59,19 @@ def test_everything_that_is_published_comes_before_the_snapshot() -> None:
     assert upstream == KEYS - {"published/snapshot"}
 
 
+def test_no_study_is_part_of_a_refresh_nor_of_materialize_all() -> None:
+    for name in ("weekly_refresh", "publication", "__ASSET_JOB"):
+        layer = defs.resolve_job_def(name).asset_layer
+        assert not {key.to_user_string() for key in layer.selected_asset_keys} & STUDIES
+    steps = [node.name for node in defs.resolve_job_def("studies").nodes_in_topological_order]
+    assert sorted(steps) == ["ablation", "importance", "loss", "publish", "tuning"]
+    assert steps[-1] == "publish"
+
+
 def test_the_code_location_loads_nothing_that_only_some_runs_need() -> None:
     code = (
         "import sys, sales_assets.definitions;"
-        "print([name for name in ('tensorflow', 'ray', 'great_expectations')"
+        "print([name for name in ('tensorflow', 'ray', 'great_expectations', 'optuna')"
         " if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -85,8 +97,9 @@ def test_two_ticks_of_one_week_are_one_run() -> None:
     assert tick(monday.replace(day=12)).run_key == "2026-W03"
 
 
-def test_no_two_assets_write_at_once() -> None:
-    job = defs.resolve_job_def("weekly_refresh")
+@pytest.mark.parametrize("name", ["weekly_refresh", "studies"])
+def test_no_two_assets_write_at_once(name: str) -> None:
+    job = defs.resolve_job_def(name)
     pools = {node.name: node.definition.pools for node in job.nodes}
     assert all(pools[name] == {"duckdb_writer"} for name in pools), pools
 

@@ -111,6 +111,24 @@ def test_refreshing_twice_changes_no_row_and_fits_no_model_again(
     assert "unchanged" in done.stderr
 
 
+def test_another_point_takes_effect_without_fitting_a_member_again(
+    home_copy: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = frame(home_copy, "from forecasts.latest order by model, store_id, date")
+    backtest = frame(home_copy, "from models.backtest order by all")
+    monkeypatch.setenv("SALES_POINT", "rmspe")
+    done = sales("refresh", "--source", source, "--home", home_copy)
+
+    assert done.stderr.count("unchanged, version") == len(MODELS) - 1
+    after = frame(home_copy, "from forecasts.latest order by model, store_id, date")
+    pd.testing.assert_frame_equal(frame(home_copy, "from models.backtest order by all"), backtest)
+    opened = before["forecast"] > 0
+    ratios = after["forecast"][opened] / before["forecast"][opened]
+    assert (ratios != 1).all()
+    assert ratios.groupby(before["model"]).agg(lambda of: of.max() - of.min()).max() < 1e-9
+    assert (after["forecast"][~opened] == 0).all()
+
+
 def test_a_bad_delivery_stops_with_one_sentence_and_touches_nothing(
     home_copy: Path, source: Path, tmp_path: Path
 ) -> None:

@@ -295,3 +295,35 @@ def test_a_home_that_is_a_file_is_told_plainly(tmp_path):
         warehouse.connect(Settings(home=tmp_path / "home")),
     ):
         pass
+
+
+def test_no_progress_bar_is_drawn_between_what_is_printed(tmp_path):
+    settings = Settings(home=tmp_path)
+    with warehouse.connect(settings) as con:
+        assert con.execute("select current_setting('enable_progress_bar')").fetchall() == [(False,)]
+
+
+def test_some_tables_are_published_without_the_others(tmp_path):
+    settings = Settings(home=tmp_path)
+    with pytest.raises(WarehouseError, match="Nothing is published"):
+        warehouse.publish_tables(settings, ["models.one"])
+    with warehouse.connect(settings) as con:
+        con.execute("create table models.one as select 1 as number")
+        con.execute("create table models.two as select 1 as number")
+    warehouse.publish(settings)
+    with warehouse.connect(settings) as con:
+        con.execute("update models.one set number = 2")
+        con.execute("update models.two set number = 2")
+        con.execute("create table models.three as select 3 as number")
+
+    warehouse.publish_tables(settings, ["models.one", "models.three"])
+
+    with warehouse.connect_snapshot(settings) as con:
+        said = [con.execute(f"from models.{name}").fetchall() for name in ("one", "two", "three")]
+    assert said == [[(2,)], [(1,)], [(3,)]]
+    numbers = {path.name: duckdb.sql(f"from '{path}'").fetchall()
+               for path in settings.published.glob("*.parquet")}  # fmt: skip
+    assert numbers == {
+        "models.one.parquet": [(2,)], "models.two.parquet": [(1,)], "models.three.parquet": [(3,)],
+    }  # fmt: skip
+    assert not list(settings.published.glob("*.tmp"))

@@ -31,6 +31,7 @@ from sales_assets.forecasting.model_store import (
     ModelStore,
     fingerprint_of,
 )
+from sales_assets.forecasting.point import MEDIAN, factors, moved
 from sales_assets.settings import Settings
 
 log = logging.getLogger("sales_assets.models")
@@ -109,8 +110,9 @@ def compose(
     members: Mapping[str, Manifest],
     backtest: pd.DataFrame,
     scores: Mapping[str, float],
+    point: str = MEDIAN,
 ) -> Manifest:
-    """Return the ensemble of fitted members: weights and intervals from the whole backtest.
+    """Return the ensemble of fitted members: weights, intervals and factors from the backtest.
 
     The newest version is kept if it would come out the same; an older one is composed anew, so
     that the newest is always the one last composed.
@@ -119,6 +121,7 @@ def compose(
     fingerprint = fingerprint_of(
         {name: manifest.fingerprint for name, manifest in members.items()},
         sorted(backtest["fingerprint"].unique()),
+        point,
     )
     found = store.find(ENSEMBLE, fingerprint)
     if (
@@ -130,12 +133,12 @@ def compose(
     ):
         return found
     weights = fit_weights(backtest[backtest["model"].isin(list(members))])
-    ensemble = Ensemble(weights, calibrate(backtest))
+    ensemble = Ensemble(weights, calibrate(backtest), factors(backtest, point))
     draft = Draft(
         cutoff=cutoff,
         fingerprint=fingerprint,
         data=next(iter(members.values())).data,
-        parameters={"weights": weights},
+        parameters={"weights": weights, "point": point},
         scores=dict(scores),
         members={
             name: {
@@ -204,5 +207,5 @@ class Bundle:
             ],
             ignore_index=True,
         )
-        with_bounds = add_intervals(rows, self.ensemble.calibration)
+        with_bounds = moved(add_intervals(rows, self.ensemble.calibration), self.ensemble.factors)
         return with_bounds.assign(version=self.manifest.version)[FORECAST_COLUMNS]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -33,22 +33,28 @@ class Ensemble:
     Attributes:
         weights: Each member's share; not negative, summing to one.
         calibration: Interval bounds by model, store and horizon week (`conformal.calibrate`).
+        factors: What each model's median is multiplied by (`point.factors`); none: nothing.
     """
 
     weights: Mapping[str, float]
     calibration: pd.DataFrame
+    factors: Mapping[str, float] = field(default_factory=dict)
 
     def save(self, directory: Path) -> None:
-        """Write weights and calibration into an existing directory."""
-        text = json.dumps(dict(self.weights), indent=2)
-        (directory / "weights.json").write_text(text + "\n", encoding="utf-8")
+        """Write weights, factors and calibration into an existing directory."""
+        for name, values in (("weights", self.weights), ("factors", self.factors)):
+            text = json.dumps(dict(values), indent=2)
+            (directory / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         self.calibration.to_parquet(directory / "calibration.parquet", index=False)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read what `save` wrote; the caller has verified the files' hashes."""
         weights = json.loads((directory / "weights.json").read_text(encoding="utf-8"))
-        return cls(weights, pd.read_parquet(directory / "calibration.parquet"))
+        # Versions that were saved before there were factors forecast the median.
+        file = directory / "factors.json"
+        factors = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return cls(weights, pd.read_parquet(directory / "calibration.parquet"), factors)
 
 
 def combine(log_forecasts: pd.DataFrame, weights: Mapping[str, float]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import lightgbm
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from sales_assets.forecasting.frames import (
@@ -22,6 +23,23 @@ from sales_assets.settings import LightGBMSettings, Settings
 
 TYPICAL = "typical_anchor.json"
 CATEGORICAL = [*CATEGORIES, "store_id"]
+
+
+def recency_weights(
+    days: pd.Series, cutoff: date, half_life_days: int | None
+) -> NDArray[np.float64]:
+    """Return how much each row counts: 1 at the cutoff, half as much every half-life before it.
+
+    Args:
+        days: The rows' own dates, the ones that are forecast, none after the cutoff.
+        cutoff: Last day that is learnt from.
+        half_life_days: None lets all rows count alike.
+    """
+    if half_life_days is None:
+        return np.ones(len(days))
+    age = (pd.Timestamp(cutoff) - days).dt.days.to_numpy(dtype=np.float64)
+    weights: NDArray[np.float64] = 0.5 ** (age / half_life_days)
+    return weights
 
 
 class LightGBM(Member):
@@ -47,12 +65,13 @@ class LightGBM(Member):
         data = lightgbm.Dataset(
             model_matrix(rows),
             label=rows[LABEL].to_numpy(dtype=np.float64) - anchors(rows),
+            weight=recency_weights(rows["date"], cutoff, self.parameters.half_life_days),
             categorical_feature=CATEGORICAL,
             free_raw_data=False,
         )
         self.typical = typical_anchor(rows)
         self.boosters = [
-            lightgbm.train(self._params(seed), data, num_boost_round=self.parameters.trees)
+            lightgbm.train(self.params(seed), data, num_boost_round=self.parameters.trees)
             for seed in range(self.settings.seed, self.settings.seed + self.parameters.seeds)
         ]
         return self
@@ -76,7 +95,8 @@ class LightGBM(Member):
         typical = json.loads((directory / TYPICAL).read_text(encoding="utf-8"))
         return cls(settings, [lightgbm.Booster(model_file=file) for file in files], typical)
 
-    def _params(self, seed: int) -> dict[str, Any]:
+    def params(self, seed: int) -> dict[str, Any]:
+        """Return the settings in LightGBM's own words."""
         chosen = self.parameters
         return {
             "objective": "regression",

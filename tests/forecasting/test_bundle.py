@@ -20,6 +20,7 @@ from sales_assets.forecasting.features import (
 )
 from sales_assets.forecasting.frames import Frames, feature_names
 from sales_assets.forecasting.model_store import ModelStore
+from sales_assets.forecasting.point import factors
 
 SCORES = {"rmspe": 0.15, "wape": 0.1}
 KEYS = ["cutoff", "store_id", "date"]
@@ -197,7 +198,7 @@ def test_an_ensemble_records_weights_scores_and_its_members(fitted, composed, ba
     store, members = fitted
 
     of_members = backtest[backtest["model"] != ENSEMBLE]
-    assert composed.parameters == {"weights": fit_weights(of_members)}
+    assert composed.parameters == {"weights": fit_weights(of_members), "point": "median"}
     assert (composed.scores, composed.cutoff) == (SCORES, cutoff)
     assert composed.members == {
         name: {
@@ -254,6 +255,30 @@ def test_the_ensembles_forecast_is_the_weighted_geometric_mean_of_its_members(bu
     for row in opened.to_dict("records"):
         expected = math.prod(row[name] ** share for name, share in weights.items())
         assert row[ENSEMBLE] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("point", ["mean", "rmspe"])
+def test_another_point_is_composed_without_fitting_and_moves_every_forecast(
+    copied, fitted, backtest, forecasts, future, one_thread, point
+):
+    version = compose(copied, fitted[1], backtest, SCORES, point).version
+    moved = Bundle.load(copied, version, one_thread).forecast(future)
+    by_model = factors(backtest, point)
+
+    assert {name: len(copied.versions(name)) for name in MODELS} == {
+        **dict.fromkeys(MEMBERS, 1), ENSEMBLE: 2,
+    }  # fmt: skip
+    assert set(by_model) == set(MODELS)
+    for model, rows in moved.groupby("model"):
+        before = forecasts.loc[forecasts["model"] == model, "forecast"]
+        assert rows["forecast"].tolist() == pytest.approx((before * by_model[model]).tolist())
+    assert (moved["forecast"] != forecasts["forecast"])[forecasts["forecast"] > 0].all()
+    ordered = moved[["lo_95", "lo_80", "forecast", "hi_80", "hi_95"]].to_numpy()
+    assert (np.diff(ordered, axis=1) >= 0).all()
+    # Going back to the median is one more version, whose forecasts are those of before.
+    back = compose(copied, fitted[1], backtest, SCORES).version
+    again = Bundle.load(copied, back, one_thread).forecast(future).assign(version=version)
+    pd.testing.assert_frame_equal(again, forecasts.assign(version=version), check_exact=True)
 
 
 def test_members_that_were_loaded_forecast_as_those_that_were_fitted(

@@ -190,15 +190,24 @@ def test_changing_the_sales_of_a_judged_window_leaves_its_own_forecasts_alone(wi
 
 def test_an_ensemble_is_the_same_after_it_was_saved_and_loaded(tmp_path):
     backtest = generated(dict.fromkeys(NAMES, (0.0, 0.1)))
-    ensemble = Ensemble(fit_weights(backtest), calibrate(backtest))
+    ensemble = Ensemble(fit_weights(backtest), calibrate(backtest), {"ensemble": 1.02})
 
     ensemble.save(tmp_path)
     loaded = Ensemble.load(tmp_path)
 
     assert dict(loaded.weights) == dict(ensemble.weights)
     assert list(loaded.weights) == list(ensemble.weights)
+    assert loaded.factors == ensemble.factors
     pd.testing.assert_frame_equal(loaded.calibration, ensemble.calibration, check_exact=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "calibration.parquet", "weights.json"
+        "calibration.parquet", "factors.json", "weights.json"
     ]  # fmt: skip
     assert json.loads((tmp_path / "weights.json").read_text()) == ensemble.weights
+
+
+def test_a_version_without_factors_forecasts_the_median(tmp_path):
+    backtest = generated(dict.fromkeys(NAMES, (0.0, 0.1)))
+    Ensemble(fit_weights(backtest), calibrate(backtest), {"ensemble": 1.02}).save(tmp_path)
+    (tmp_path / "factors.json").unlink()
+
+    assert Ensemble.load(tmp_path).factors == {}

@@ -11,6 +11,7 @@ from sales_assets.forecasting.baseline import Baseline
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.features import backtest_cutoffs, last_sales_day
 from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.lightgbm import LightGBM, recency_weights
 from sales_assets.forecasting.statistical import Statistical
 from sales_assets.settings import Settings
 
@@ -428,3 +429,27 @@ def test_a_day_further_ahead_than_any_path_takes_its_last_step():
 
     expected = [structured(row.store_id, row.date) for row in rows[opens].itertuples()]
     np.testing.assert_allclose(said[opens], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("half_life", "expected"), [
+    (None, [1, 1, 1]), (10, [1, 0.5, 0.25]), (20, [1, 0.5**0.5, 0.5]),
+])  # fmt: skip
+def test_a_row_counts_half_as_much_every_half_life_before_the_cutoff(half_life, expected):
+    days = pd.Series(pd.to_datetime(["2015-06-14", "2015-06-04", "2015-05-25"]), index=[7, 3, 9])
+
+    assert recency_weights(days, CUTOFF, half_life).tolist() == pytest.approx(expected)
+
+
+def test_a_short_half_life_makes_lightgbm_follow_the_last_weeks(training, one_thread, cutoff):
+    known, asked = training.known_at(cutoff), training.asked_at(cutoff)
+    # The level of the last eight weeks is another one, which no feature tells of.
+    recent = known.rows["date"] > pd.Timestamp(cutoff) - pd.Timedelta(weeks=8)
+    shifted = known.rows.assign(log_sales=known.rows["log_sales"] + 0.5 * recent)
+    level = {}
+    for half_life in (None, 14):
+        chosen = one_thread.lightgbm.model_copy(update={"half_life_days": half_life})
+        settings = one_thread.model_copy(update={"lightgbm": chosen})
+        fitted = LightGBM(settings).fit(Frames(shifted, known.history), cutoff)
+        level[half_life] = fitted.predict(asked).mean()
+
+    assert level[14] > level[None] + 0.05
