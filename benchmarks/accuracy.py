@@ -10,6 +10,7 @@ window's weights come from the other windows.
 import argparse
 import json
 import multiprocessing
+import os
 import resource
 import sys
 import tempfile
@@ -36,6 +37,7 @@ from sales_assets.errors import SalesError
 from sales_assets.forecasting import features, metrics
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, out_of_fold
 from sales_assets.settings import Settings
+from sales_assets.sources.sample import write_sample
 
 STATUS = Path("/proc/self/status")
 WIDTH = 240
@@ -48,19 +50,25 @@ class Outcome:
     Attributes:
         forecasts: Rows of cutoff, store_id, date and forecast in EUR a day.
         seconds: Fit and forecast, the mean of the windows.
+        cpu_seconds: Of them, and of every thread and process, what the cores worked.
         memory_mb: Peak of its process over what its imports take; its data are in it.
     """
 
     forecasts: pd.DataFrame
     seconds: float
+    cpu_seconds: float
     memory_mb: float
 
 
 def main() -> None:
     """Print the table, and write it as JSON where asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", type=Path, help="Kaggle's files; a made-up chain otherwise.")
-    parser.add_argument("--home", type=Path, help="A refreshed home whose data are used instead.")
+    parser.add_argument(
+        "--source", type=Path, help="Kaggle's files.  [default: $SALES_SOURCE, or a made-up chain]"
+    )
+    parser.add_argument(
+        "--home", type=Path, help="A refreshed home; its data are taken, unless --source."
+    )
     parser.add_argument("--windows", type=int, help="How many of the last windows.")
     parser.add_argument(
         "--cutoffs", type=date.fromisoformat, nargs="+", metavar="DATE", help="Those, instead."
@@ -68,8 +76,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="The same, for machines.")
     arguments = parser.parse_args()
     try:
-        settings = Settings.choose(home=arguments.home)
-        with _opened(arguments.source, arguments.home, settings) as con:
+        settings = Settings.choose(home=arguments.home, source=arguments.source)
+        with _opened(settings, is_home_read=bool(arguments.home and not arguments.source)) as con:
             cutoffs = _cutoffs(con, arguments.cutoffs, arguments.windows, settings)
             started = time.perf_counter()
             data = windows.read(con, cutoffs, settings)
@@ -87,20 +95,17 @@ def main() -> None:
 
 
 @contextmanager
-def _opened(
-    source: Path | None, home: Path | None, settings: Settings
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    if home and not source:
+def _opened(settings: Settings, is_home_read: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    if is_home_read:
         with windows.from_home(settings) as con:
             yield con
         return
-    with tempfile.TemporaryDirectory() as scratch:
-        if source is None:
-            from sales_assets.sources.sample import write_sample
-
-            source = Path(scratch) / "source"
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        source = settings.source or scratch / "source"
+        if not settings.source:
             write_sample(source, stores=60, days=942, seed=1)
-        with windows.from_source(source, settings, Path(scratch)) as con:
+        with windows.from_source(source, settings, scratch) as con:
             yield con
 
 
@@ -124,26 +129,46 @@ def run_method(name: str, directory: Path, cutoffs: list[date], settings: Settin
     forecast = method.load()
     imported = _peak_memory_mb()
     data = Data.load(directory, with_features=method.with_features)
-    forecasts, seconds = [], []
+    clock = _Clock()
+    forecasts = []
     if method.is_random_split:
-        started = time.perf_counter()
-        held_out = forecast(data, settings)
-        seconds.append(time.perf_counter() - started)
+        with clock:
+            held_out = forecast(data, settings)
         for cutoff in cutoffs:
             days = data.judged(cutoff, settings.horizon)[["cutoff", *DAY]]
             forecasts.append(days.merge(held_out, on=DAY))
     else:
         for cutoff in cutoffs:
             window = data.window(cutoff, settings.horizon)
-            started = time.perf_counter()
-            values = forecast(window, settings)
-            seconds.append(time.perf_counter() - started)
+            with clock:
+                values = forecast(window, settings)
             forecasts.append(window.plan[DAY].assign(cutoff=pd.Timestamp(cutoff), forecast=values))
     return Outcome(
         pd.concat(forecasts, ignore_index=True),
-        seconds=sum(seconds) / len(seconds),
+        seconds=clock.seconds / clock.starts,
+        cpu_seconds=clock.cpu_seconds / clock.starts,
         memory_mb=_peak_memory_mb() - imported,
     )
+
+
+class _Clock:
+    """Adds up what its `with` blocks take."""
+
+    def __init__(self) -> None:
+        self.starts = 0
+        self.seconds = self.cpu_seconds = 0.0
+
+    def __enter__(self) -> None:
+        self.starts += 1
+        self._change(-1)
+
+    def __exit__(self, *_: object) -> None:
+        self._change(1)
+
+    def _change(self, sign: int) -> None:
+        # The four times are of this process and of its finished children, user and system.
+        self.seconds += sign * time.perf_counter()
+        self.cpu_seconds += sign * sum(os.times()[:4])
 
 
 def run_apart(name: str, directory: Path, cutoffs: list[date], settings: Settings) -> Outcome:
@@ -225,14 +250,16 @@ def _ensemble(outcomes: dict[str, Outcome], judged: pd.DataFrame) -> Outcome:
         ],
         ignore_index=True,
     )
-    started = time.perf_counter()
-    forecasts = out_of_fold(members)[["cutoff", *DAY, "forecast"]]
+    clock = _Clock()
+    with clock:
+        forecasts = out_of_fold(members)[["cutoff", *DAY, "forecast"]]
     windows_judged = judged["cutoff"].nunique()
-    combining = (time.perf_counter() - started) / windows_judged
+    costs = list(outcomes.values())
     return Outcome(
         forecasts,
-        seconds=sum(outcome.seconds for outcome in outcomes.values()) + combining,
-        memory_mb=max(outcome.memory_mb for outcome in outcomes.values()),
+        seconds=sum(cost.seconds for cost in costs) + clock.seconds / windows_judged,
+        cpu_seconds=sum(cost.cpu_seconds for cost in costs) + clock.cpu_seconds / windows_judged,
+        memory_mb=max(cost.memory_mb for cost in costs),
     )
 
 
@@ -257,6 +284,7 @@ def _scores(
         "wape": metrics.wape(y, f),
         "bias": metrics.bias(y, f),
         "seconds": outcome.seconds,
+        "cpu_seconds": outcome.cpu_seconds,
         "memory_mb": outcome.memory_mb,
     }
 
@@ -264,9 +292,9 @@ def _scores(
 def print_report(report: dict[str, Any]) -> None:
     """Print the comparison as a table, with what its columns mean."""
     cutoffs = report["cutoffs"]
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    table = Table(box=box.MARKDOWN)
     table.add_column("RMSPE of the days after")
-    for heading in (*cutoffs, "mean", "ratio", "WAPE", "bias", "s", "MB"):
+    for heading in (*cutoffs, "mean", "ratio", "WAPE", "bias", "s", "CPU s", "MB"):
         table.add_column(heading, justify="right")
     for method in report["methods"]:
         table.add_row(
@@ -277,21 +305,23 @@ def print_report(report: dict[str, Any]) -> None:
             f"{method['wape']:.4f}",
             f"{method['bias']:+.3f}",
             f"{method['seconds']:.1f}",
+            f"{method['cpu_seconds']:.1f}",
             f"{method['memory_mb']:.0f}",
         )
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     console.print(
         f"{report['days']} selling days of {report['stores']} stores, {report['horizon']} days "
-        f"ahead, {report['threads']} threads",
+        f"ahead; threads: {report['threads']}",
         highlight=False,
     )
     console.print(table, highlight=False)
-    console.print(
-        "ratio: mean RMSPE over that of the ensemble; s: fit and forecast of one window; MB: peak "
-        "memory over\nthat of its imports. The platform's features, not in its members' seconds, "
-        f"took {report['feature_seconds']:.1f} s for all windows.",
-        highlight=False,
-    )
+    for line in (
+        "ratio: mean RMSPE over that of the ensemble; s: fit and forecast of one window;",
+        "CPU s: what the cores worked in them; MB: peak memory over that of the imports.",
+        "The platform's features, which are not in its members' seconds, took "
+        f"{report['feature_seconds']:.1f} s for all windows.",
+    ):
+        console.print(line, highlight=False)
     if len(cutoffs) == 1:
         console.print("Of a single window there are no others: the ensemble's weights are equal.")
     console.print("* Learnt from days around those it is judged on: what a random split flatters.")
