@@ -54,6 +54,8 @@ def forecast(window: Window, settings: Settings) -> np.ndarray:
     with warnings.catch_warnings():
         # scikit-learn's, about names of columns that mlforecast passes as an array.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        # Stores without a known competitor, told anew for each day; LightGBM takes them as such.
+        warnings.filterwarnings("ignore", message="Found null values in log_competition_distance")
         model.fit(
             series(window.known, window.stores),
             static_features=STATIC,
