@@ -47,8 +47,10 @@ check: lint test ## Lint and test, as CI does
 dev: setup ## Open the Dagster UI on port 3000
 	@$(BIN)/sales dev --home $(if $(wildcard $(DEMO)/warehouse.duckdb),$(DEMO),var)
 
-bench: setup ## Measure a full-size refresh, stage by stage
+bench: setup ## Measure a full-size refresh, and every model beside other methods
 	@$(BIN)/python -m benchmarks.refresh
+	@echo
+	@$(BIN)/python -m benchmarks.accuracy
 
 lock: ## Resolve requirements.lock anew (needs uv)
 	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

@@ -39,14 +39,21 @@ def backtest_cutoffs(last_day: date, settings: Settings) -> list[date]:
     ]
 
 
-def build_training(con: duckdb.DuckDBPyConnection, settings: Settings) -> int:
+def build_training(
+    con: duckdb.DuckDBPyConnection, settings: Settings, cutoffs: list[date] | None = None
+) -> int:
     """Replace `features.training`: weekly cutoffs, each with its next days, sales known.
+
+    Args:
+        con: The warehouse, its cleaned tables in place.
+        settings: Horizon, backtest windows and the number of rows.
+        cutoffs: Those of the backtest, where they are not those of the last windows.
 
     Raises:
         SalesError: The history is too short for the backtest windows.
     """
     last_day = last_sales_day(con)
-    cutoffs = backtest_cutoffs(last_day, settings)
+    cutoffs = cutoffs or backtest_cutoffs(last_day, settings)
     ((first_day,),) = con.execute("select min(date) from cleaned.sales").fetchall()
     needed = WARM_UP + settings.horizon * (settings.backtest_windows + 1) + 1
     days = (last_day - first_day).days + 1

@@ -1,0 +1,202 @@
+"""The comparison with other methods: the same rows for all, and honest ones."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import windows
+from benchmarks.accuracy import compare, run_apart, run_method
+from benchmarks.methods import METHODS, available
+from benchmarks.windows import DAY, Data
+from sales_assets.errors import SalesError
+from sales_assets.forecasting import features, metrics
+from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS
+
+needs_mlforecast = pytest.mark.skipif(
+    "mlforecast" not in available(),
+    reason="needs mlforecast: pip install --editable '.[bench]'",
+)
+OTHERS = [
+    "original",
+    "seasonal_naive_7",
+    "seasonal_naive_14",
+    pytest.param("mlforecast", marks=needs_mlforecast),
+]
+
+
+@pytest.fixture(scope="module")
+def cutoffs(con, settings):
+    return features.backtest_cutoffs(features.last_sales_day(con), settings)
+
+
+@pytest.fixture(scope="module")
+def data(source, settings, cutoffs, tmp_path_factory) -> Data:
+    with windows.from_source(source, settings, tmp_path_factory.mktemp("scratch")) as con:
+        return windows.read(con, cutoffs, settings)
+
+
+@pytest.fixture(scope="module")
+def report(data, cutoffs, settings):
+    return compare(data, cutoffs, available(), settings, run=run_method)
+
+
+def forecasts(name, data, cutoff, settings):
+    return METHODS[name].load()(data.window(cutoff, settings.horizon), settings)
+
+
+def with_sales(data, are_changed):
+    """The same chain with other sales on the given days: fewer, more, and none on some."""
+    factor = np.random.default_rng(5).choice([0, 0.3, 3.0], len(data.history))
+    sales = data.history["sales"].where(~are_changed, data.history["sales"] * factor)
+    return Data(data.history.assign(sales=sales), data.stores)
+
+
+def test_every_model_and_every_other_method_is_in_the_report(report):
+    names = [method["name"] for method in json.loads(json.dumps(report))["methods"]]
+
+    assert set(names) >= {
+        *MEMBERS, ENSEMBLE, "original", "original_random_split", "seasonal_naive_7",
+        "seasonal_naive_14",
+    }  # fmt: skip
+    assert len(names) == len(set(names))
+
+
+@needs_mlforecast
+def test_mlforecast_is_in_the_report_where_it_is_installed(report):
+    assert "mlforecast" in {method["name"] for method in report["methods"]}
+    assert "mlforecast" in report["versions"]
+
+
+def test_all_are_judged_on_the_selling_days_of_the_windows_but_the_random_split(
+    report, data, cutoffs
+):
+    history = data.history
+    selling = sum(
+        (
+            history["is_open"]
+            & (history["sales"] > 0)
+            & (history["date"] > pd.Timestamp(cutoff))
+            & (history["date"] <= pd.Timestamp(cutoff) + pd.Timedelta(days=42))
+        ).sum()
+        for cutoff in cutoffs
+    )
+    days = {method["name"]: method["days"] for method in report["methods"]}
+
+    assert 0 < days.pop("original_random_split") < 0.3 * selling
+    assert set(days.values()) == {selling}
+    assert [m["name"] for m in report["methods"] if not m["is_honest"]] == ["original_random_split"]
+
+
+def test_scores_are_those_of_the_forecasts(report, data, cutoffs, settings):
+    (naive,) = [m for m in report["methods"] if m["name"] == "seasonal_naive_14"]
+    (ensemble,) = [m for m in report["methods"] if m["name"] == ENSEMBLE]
+    window = data.window(cutoffs[-1], settings.horizon)
+    days = data.judged(cutoffs[-1], settings.horizon).merge(
+        window.plan[DAY].assign(
+            forecast=forecasts("seasonal_naive_14", data, cutoffs[-1], settings)
+        )
+    )
+
+    expected = metrics.rmspe(days["sales"].to_numpy(), days["forecast"].to_numpy())
+    assert naive["rmspe_by_cutoff"][str(cutoffs[-1])] == pytest.approx(expected)
+    assert naive["rmspe"] == pytest.approx(np.mean(list(naive["rmspe_by_cutoff"].values())))
+    assert naive["ratio"] == pytest.approx(naive["rmspe"] / ensemble["rmspe"])
+    assert ensemble["ratio"] == 1
+
+
+def test_the_members_forecast_what_the_backtest_has(report, data, cutoffs, settings):
+    """The platform's rows are those of `models.backtest`, scores and all."""
+    from sales_assets.forecasting import backtest
+    from sales_assets.forecasting.frames import Frames
+
+    result = backtest.run(Frames(data.rows, data.history), cutoffs, "data", settings)
+    for method in report["methods"]:
+        if method["name"] in (*MEMBERS, ENSEMBLE):
+            rows = result[result["model"] == method["name"]]
+            # The label is kept in single precision.
+            assert method["wape"] == pytest.approx(
+                metrics.wape(rows["sales"].to_numpy(), rows["forecast"].to_numpy()), rel=1e-4
+            )
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_later_sales_change_no_forecast_and_earlier_ones_do(name, data, cutoffs, settings):
+    cutoff = cutoffs[0]
+    dates = data.history["date"]
+    later = dates > pd.Timestamp(cutoff)
+    month_before = dates.between(*pd.to_datetime([cutoff - timedelta(days=28), cutoff]))
+    told = forecasts(name, data, cutoff, settings)
+
+    assert np.isfinite(told).all()
+    np.testing.assert_array_equal(forecasts(name, with_sales(data, later), cutoff, settings), told)
+    assert (forecasts(name, with_sales(data, month_before), cutoff, settings) != told).any()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_store_that_has_never_sold_is_forecast(name, data, cutoffs, settings):
+    newcomer = data.history["store_id"].min()
+    sales = data.history["sales"].where(data.history["store_id"] != newcomer, 0)
+    chain = Data(data.history.assign(sales=sales), data.stores)
+    told = forecasts(name, chain, cutoffs[0], settings)
+
+    of_newcomer = data.window(cutoffs[0], settings.horizon).plan["store_id"] == newcomer
+    assert of_newcomer.sum() == settings.horizon
+    assert np.isfinite(told[of_newcomer]).all()
+
+
+def test_the_seasonal_naive_repeats_the_last_selling_day_of_the_season(data, cutoffs, settings):
+    cutoff = cutoffs[0]
+    told = data.window(cutoff, settings.horizon).plan.assign(
+        forecast=forecasts("seasonal_naive_14", data, cutoff, settings)
+    )
+    sold = data.history[data.history["sales"] > 0].set_index(DAY)["sales"]
+    checked = 0
+    for day in told[told["is_open"]].iloc[::40].itertuples():
+        before = day.date
+        while before > pd.Timestamp(cutoff) or (day.store_id, before) not in sold.index:
+            before -= pd.Timedelta(days=14)
+            if before < data.history["date"].min():
+                break
+        else:
+            assert day.forecast == sold[day.store_id, before]
+            checked += 1
+    assert checked > 5
+
+
+def test_a_method_that_misses_a_row_is_not_judged(data, cutoffs, settings):
+    def forgetful(name, *arguments):
+        outcome = run_method(name, *arguments)
+        sold = data.judged(cutoffs[0], settings.horizon).iloc[0]
+        missed = (outcome.forecasts[[*DAY, "cutoff"]] == sold[[*DAY, "cutoff"]]).all(axis=1)
+        return replace(outcome, forecasts=outcome.forecasts[~missed])
+
+    with pytest.raises(AssertionError, match="seasonal_naive_7 is judged on the rows of all"):
+        compare(
+            data,
+            cutoffs,
+            [*MEMBERS, "seasonal_naive_7"],
+            settings,
+            run=lambda name, *rest: (
+                forgetful(name, *rest) if name == "seasonal_naive_7" else run_method(name, *rest)
+            ),
+        )
+
+
+def test_a_method_in_a_process_of_its_own_forecasts_the_same(data, cutoffs, settings, tmp_path):
+    data.save(tmp_path)
+    here = run_method("original", tmp_path, cutoffs[-1:], settings)
+    apart = run_apart("original", tmp_path, cutoffs[-1:], settings)
+
+    pd.testing.assert_frame_equal(apart.forecasts, here.forecasts)
+    # Its peak is its own, not that of the process that started it.
+    assert 0 < apart.memory_mb < 500
+
+
+def test_a_cutoff_that_cannot_be_judged_is_told(con, settings):
+    last_day = features.last_sales_day(con)
+    with pytest.raises(SalesError, match=f"{last_day} does not"):
+        windows.read(con, [last_day], settings)
