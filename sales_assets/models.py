@@ -128,7 +128,7 @@ def member_asset(name: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["models", name],
         deps=[["features", "training"], ["models", "scores"]],
-        description=MEMBERS[name].__doc__,
+        description=(MEMBERS[name].__doc__ or "").split("Args:")[0].strip(),
         group_name="models",
         kinds=KINDS.get(name, {"python"}),
         owners=OWNERS,

@@ -35,6 +35,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "season": (
         "day_of_year", "week_of_year", "year_sin_1", "year_cos_1", "year_sin_2", "year_cos_2",
         "season_day", "season_7", "season_14", "season_28",
+        "deviation_same_weekday", "deviation_same_date", "deviation_same_easter_day",
     ),
     "opening_days": (
         "days_since_open", "days_until_open", "open_days_ahead", "open_days_week_before",

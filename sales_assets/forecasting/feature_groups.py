@@ -39,6 +39,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "profile_customers", "customers_28", "customers_trend", "basket_28", "basket_trend",
     ),
     "season a year ago": ("season_day", "season_7", "season_14", "season_28"),
+    "the same day a year ago": (
+        "deviation_same_weekday",
+        "deviation_same_date",
+        "deviation_same_easter_day",
+    ),
     "competition and promo2": (
         "log_competition_distance", "competition_age_months", "promo2_age_weeks",
         "is_promo2_month",

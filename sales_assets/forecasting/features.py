@@ -17,7 +17,7 @@ from sales_assets.settings import Settings
 from sales_assets.warehouse import create_table, read_sql
 
 # Temporary tables in the order in which they read one another.
-STEPS = ("days", "profiles", "levels", "seasons")
+STEPS = ("days", "profiles", "levels", "seasons", "deviations", "easters")
 # Days of history before the first cutoff that is learnt from.
 WARM_UP = 119
 # What features are made of; its text is part of a model's fingerprint.

@@ -60,11 +60,26 @@ anchored as (
             and profiles.weekday = seen_plans.weekday
             and profiles.is_promo = seen_plans.is_promo
             and profiles.date <= seen_plans.cutoff
+),
+
+dated as (
+    -- Days of former years that a day may take after: the same weekday, the same date, and in the
+    -- weeks around Easter the same distance from it.
+    select
+        anchored.*,
+        last_easters.easter + cast(anchored.date - easters.easter as integer)
+            as last_easter_date
+    from anchored
+    left join easters
+        on
+            easters.year = year(anchored.date)
+            and anchored.date - easters.easter between -63 and 63
+    left join easters as last_easters on last_easters.year = easters.year - 1
 )
 
 select
     cutoff,
-    anchored.store_id,
+    dated.store_id,
     date,
     h,
     is_training,
@@ -165,11 +180,24 @@ select
     cast(seasons.around_7 - last_years_level_28 as float) as season_7,
     cast(seasons.around_14 - last_years_level_28 as float) as season_14,
     cast(seasons.around_28 - last_years_level_56 as float) as season_28,
+    cast(same_weekday.deviation as float) as deviation_same_weekday,
+    cast(same_date.deviation as float) as deviation_same_date,
+    cast(same_easter_day.deviation as float) as deviation_same_easter_day,
 
     -- What is to be learnt; null where it is not known or the store did not sell.
     cast(micro_log_sales / 1e6 as float) as log_sales
-from anchored
-inner join cleaned.stores as stores on stores.store_id = anchored.store_id
+from dated
+inner join cleaned.stores as stores on stores.store_id = dated.store_id
 left join seasons
-    on seasons.store_id = anchored.store_id and seasons.past_date = anchored.date - 364
-order by anchored.cutoff, anchored.store_id, anchored.date
+    on seasons.store_id = dated.store_id and seasons.past_date = dated.date - 364
+left join deviations as same_weekday
+    on same_weekday.store_id = dated.store_id and same_weekday.past_date = dated.date - 364
+left join deviations as same_date
+    on
+        same_date.store_id = dated.store_id
+        and same_date.past_date = cast(dated.date - interval 1 year as date)
+left join deviations as same_easter_day
+    on
+        same_easter_day.store_id = dated.store_id
+        and same_easter_day.past_date = dated.last_easter_date
+order by dated.cutoff, dated.store_id, dated.date

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 import duckdb
+from dateutil.easter import easter
 
 WEEK = 7
 YEAR = 364  # Whole weeks, so that a year before is the same weekday.
@@ -295,7 +296,40 @@ def about_last_year(
         "season_7": minus(season(3, 3), level_28),
         "season_14": minus(season(7, 6), level_28),
         "season_28": minus(season(14, 13), level_56),
+        "deviation_same_weekday": deviation(past, that_day),
+        "deviation_same_date": deviation(past, a_year_before(today.date)),
+        "deviation_same_easter_day": deviation(past, same_easter_day_before(today.date)),
     }
+
+
+def a_year_before(day: date) -> date:
+    """Return the same date of the year before; 28 February for the 29th."""
+    return date(day.year - 1, day.month, 28 if (day.month, day.day) == (2, 29) else day.day)
+
+
+def same_easter_day_before(day: date) -> date | None:
+    """Return the day that lay as far from Easter a year before, within nine weeks of Easter."""
+    distance = day - easter(day.year)
+    return easter(day.year - 1) + distance if abs(distance.days) <= 63 else None
+
+
+def deviation(past: list[Day], when: date | None) -> float | None:
+    """Return log sales of a past day less the mean of those like it, eight weeks each way."""
+    found = [day for day in past if day.date == when]
+    if not found:
+        return None
+    (that_day,) = found
+    return minus(
+        that_day.log_sales,
+        mean(
+            day.log_sales
+            for day in past
+            if day.date != when
+            and abs((day.date - that_day.date).days) <= 8 * WEEK
+            and day.date.weekday() == that_day.date.weekday()
+            and day.is_promo == that_day.is_promo
+        ),
+    )
 
 
 def alike_before(days: list[Day], today: Day) -> list[Day]:

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import dateutil.easter
 import duckdb
 import numpy as np
 import pytest
@@ -484,11 +485,21 @@ STORIES = {
                 "season_7": LN(3) / 7,
                 "season_14": LN(3) / 14,
                 "season_28": LN(3) / 28,
+                "deviation_same_weekday": LN(3),
             },
-            11: {"season_day": 0},
+            11: {"season_day": 0, "deviation_same_date": LN(3)},
             14: {"season_7": 0, "season_14": LN(3) / 14},
             17: {"season_14": LN(3) / 14},
             18: {"season_14": 0, "season_28": LN(3) / 28},
+        },
+    ),
+    "what moves with Easter is found where it was a year before": Story(
+        # Corpus Christi is 60 days after Easter: 30 May 2013 and 19 June 2014.
+        sales=lambda day: 200 if day == (date(2013, 5, 30) - CUTOFF).days else 1_000,
+        tells={
+            13: {"deviation_same_easter_day": -LN(5), "deviation_same_weekday": LN(5) / 16},
+            16: {"deviation_same_easter_day": 0},
+            17: {"deviation_same_easter_day": None},
         },
     ),
 }
@@ -556,3 +567,12 @@ def test_features_are_as_told(told, story):
     for h, expected in STORIES[story].tells.items():
         row = told[number, h]
         assert {name: row[name] for name in expected} == pytest.approx(expected, abs=TOLERANCE)
+
+
+def test_easter_sundays_are_those_of_the_church():
+    with duckdb.connect() as con:
+        years = con.execute(
+            f"select year, easter from ({warehouse.read_sql('features/easters')})"
+        ).fetchall()
+    assert len(years) == 201
+    assert all(easter == dateutil.easter.easter(year) for year, easter in years)
