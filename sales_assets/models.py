@@ -31,6 +31,7 @@ KINDS = {
     "statistical": {"pandas"},
     "random_forest": {"scikitlearn"},
     "lightgbm": {"lightgbm"},
+    "lstm": {"tensorflow"},
 }
 
 

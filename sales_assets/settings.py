@@ -121,6 +121,25 @@ class StudySettings(_Group):
     minutes: float = Field(60, gt=0, description="Minutes that one run of the tuning may take.")
 
 
+class LSTMSettings(_Group):
+    """A recurrent encoder-decoder on windows of all stores, averaged over seeds."""
+
+    past_days: int = Field(70, ge=56, description="Days of history in a window.")
+    units: int = Field(64, ge=4, description="Units of each recurrent layer.")
+    embedding: int = Field(16, ge=1, description="Numbers that stand for a store.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of inputs dropped in training.")
+    windows: int = Field(
+        20_000, ge=100, description="Windows learnt from, drawn from all (cutoff, store)."
+    )
+    batch: int = Field(256, ge=1, description="Windows in a training step.")
+    epochs: int = Field(10, ge=1, description="Epochs, at most, with the last weeks held back.")
+    patience: int = Field(5, ge=1, description="Epochs without gain before training stops.")
+    last_epochs: int = Field(3, ge=1, description="Epochs that learn the last weeks as well.")
+    learning_rate: float = Field(0.002, gt=0, le=1, description="Highest learning rate.")
+    half_life_days: int = Field(365, ge=7, description="Age at which a window counts half.")
+    seeds: int = Field(1, ge=1, description="Networks that are averaged, each with its own seed.")
+
+
 class Settings(BaseSettings):
     """Everything that can be set from outside, validated once, with its meaning and default."""
 
@@ -167,6 +186,7 @@ class Settings(BaseSettings):
     statistical: StatisticalSettings = StatisticalSettings()
     random_forest: RandomForestSettings = RandomForestSettings()
     lightgbm: LightGBMSettings = LightGBMSettings()
+    lstm: LSTMSettings = LSTMSettings()
     studies: StudySettings = StudySettings()
 
     @classmethod

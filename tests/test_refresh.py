@@ -17,7 +17,7 @@ from sales_assets.settings import Settings
 from tests.conftest import sales
 
 STORES, HORIZON = 12, 42
-MODELS = ("baseline", "statistical", "random_forest", "lightgbm", "ensemble")
+MODELS = ("baseline", "statistical", "random_forest", "lightgbm", "lstm", "ensemble")
 TABLES = (
     "raw.loads", "raw.sales", "raw.stores", "raw.plan", "quality.quarantine",
     "cleaned.sales", "cleaned.stores", "cleaned.plan", "insights.promo_effect",

@@ -13,13 +13,14 @@ from scipy.optimize import minimize
 
 from sales_assets.forecasting.baseline import Baseline
 from sales_assets.forecasting.lightgbm import LightGBM
+from sales_assets.forecasting.lstm import LSTM
 from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.forecasting.random_forest import RandomForest
 from sales_assets.forecasting.statistical import Statistical
 
 MEMBERS: dict[str, type[Member]] = {
-    member.name: member for member in (Baseline, Statistical, RandomForest, LightGBM)
+    member.name: member for member in (Baseline, Statistical, RandomForest, LightGBM, LSTM)
 }
 MODELS = (*MEMBERS, ENSEMBLE)
 

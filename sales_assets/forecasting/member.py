@@ -40,6 +40,10 @@ class Member(ABC):
     def predict(self, asked: Frames) -> NDArray[np.float64]:
         """Return the median forecast of each asked row in log EUR, as if the store opened.
 
+        Args:
+            asked: Whole windows, every planned day of a store after the cutoff: a member may let
+                the plan of a day count for the days around it.
+
         Returns:
             Array of shape (rows,), finite for every row.
         """

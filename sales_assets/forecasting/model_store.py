@@ -26,6 +26,7 @@ VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 ENSEMBLE = "ensemble"
 LIBRARIES = (
     "duckdb", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "skops", "statsforecast",
+    "tensorflow",
 )  # fmt: skip
 
 
@@ -39,7 +40,7 @@ class Manifest:
         cutoff: Last day that was learnt from.
         fingerprint: Hash of data, features, settings and code; the same one means the same model.
         data: Hash of the cleaned tables and the features' definition alone.
-        files: SHA-256 of each file, by its name.
+        files: SHA-256 of each file, by its path within the version.
         parameters: The member's settings.
         features: Names of the features that it learnt from, in order.
         scores: Backtest scores, by name.
@@ -130,7 +131,7 @@ class ModelStore:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         write(partial)
-        files = {path.name: sha256_of(path) for path in sorted(partial.iterdir())}
+        files = {file: sha256_of(partial / file) for file in sorted(_files_in(partial))}
         manifest = Manifest(
             name=name,
             version=version,
@@ -202,7 +203,8 @@ class ModelStore:
             raise ModelStoreError(
                 f"The manifest of {name} {version} is not the one that was recorded; not loaded."
             )
-        unrecorded = {path.name for path in directory.iterdir()} - {*manifest.files, MANIFEST}
+        present = _files_in(directory)
+        unrecorded = present - {*manifest.files, MANIFEST}
         if unrecorded:
             raise ModelStoreError(
                 f"{directory} holds {', '.join(sorted(unrecorded))}, which {name} {version} was "
@@ -210,7 +212,7 @@ class ModelStore:
             )
         for file, recorded in manifest.files.items():
             path = directory / file
-            if not path.is_file() or sha256_of(path) != recorded:
+            if file not in present or sha256_of(path) != recorded:
                 raise ModelStoreError(
                     f"{path} is missing or was changed since it was saved; {name} {version} "
                     "is not loaded. Refresh to make a new version, or promote another one."
@@ -322,6 +324,15 @@ def fingerprint_of(*parts: object) -> str:
     """Return one hash of everything that decides what a fitted model is."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _files_in(directory: Path) -> set[str]:
+    """Return the files of a directory and those below it, as paths relative to it."""
+    return {
+        path.relative_to(directory).as_posix()
+        for path in directory.rglob("*")
+        if not path.is_dir() or path.is_symlink()
+    }
 
 
 def sha256_of(path: Path) -> str:

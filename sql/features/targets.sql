@@ -1,7 +1,7 @@
 -- One row a target (cutoff, store, date) to learn from or to be judged by: weekly cutoffs, each
--- with the days up to $horizon ahead whose sales are known by now. Rows beyond $training_rows are
--- left out by a hash of their keys; the cutoffs of the backtest ($backtest_cutoffs) keep every
--- day, and is_training tells which of theirs are learnt from.
+-- with the days up to $horizon ahead whose sales are known by now. Windows beyond $training_rows
+-- rows are left out by a hash of their keys; the cutoffs of the backtest ($backtest_cutoffs) keep
+-- every day, and is_training tells which of theirs are learnt from.
 with
 
 span as (
@@ -30,7 +30,8 @@ candidates as (
         sales.is_open,
         sales.is_open and sales.sales > 0 as is_selling,
         list_contains(cast($backtest_cutoffs as date[]), cutoffs.cutoff) as is_backtest,
-        hash(cutoffs.cutoff, sales.store_id, sales.date) % 1_000_000 / 1e6 as draw
+        -- Whole windows are drawn, since a network learns from all days of one at once.
+        hash(cutoffs.cutoff, sales.store_id) % 1_000_000 / 1e6 as draw
     from cutoffs
     inner join cleaned.sales as sales
         on

@@ -138,15 +138,16 @@ def test_an_open_day_without_sales_is_not_learnt_from(own_con, settings, last_da
     assert cutoffs == [features.backtest_cutoffs(last_day, settings)[-1]]
 
 
-@pytest.mark.parametrize("limit", [1_000, 5_000, 15_000])
-def test_about_as_many_rows_are_learnt_from_as_are_allowed(own_con, settings, last_day, limit):
+# Windows of some 35 rows are drawn as a whole, so that few of them miss by more.
+@pytest.mark.parametrize(("limit", "off"), [(1_000, 0.3), (5_000, 0.15), (15_000, 0.1)])
+def test_about_as_many_rows_are_learnt_from_as_are_allowed(own_con, settings, last_day, limit, off):
     changed = build(own_con, settings, training_rows=limit)
     learnt, stores, cutoffs = values(
         own_con,
         "select count(*), count(distinct store_id), count(distinct cutoff)"
         " from features.training where is_training",
     )
-    assert learnt == pytest.approx(limit, rel=0.1)
+    assert learnt == pytest.approx(limit, rel=off)
     assert stores == STORES
     assert cutoffs > 50
     for cutoff in features.backtest_cutoffs(last_day, changed):

@@ -1,0 +1,340 @@
+"""A recurrent network for all stores at once; the only module that imports TensorFlow."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sales_assets.forecasting import windows as windows_module
+from sales_assets.forecasting.frames import Frames, anchors
+from sales_assets.forecasting.member import Member
+from sales_assets.forecasting.windows import (
+    PAST_INPUTS,
+    UNKNOWN_STORE,
+    Inputs,
+    Windows,
+    sliding_windows,
+)
+from sales_assets.settings import LSTMSettings, Settings
+
+log = logging.getLogger("sales_assets.models")
+
+INPUTS = "inputs.json"
+SAVED_MODEL = "saved_model"
+# So often a window's store is hidden, so that the network learns what to make of a new one.
+HIDDEN_STORES = 0.05
+# Windows that are forecast at a time.
+CHUNK = 512
+# The judging window's cutoffs: as many days as the weekly cutoffs lie apart.
+WEEK = 7
+LAST_RATE = 0.25
+LOWEST_RATE = 0.02
+
+# Inputs of the network, as arrays or tensors: past, future, store.
+Batch = tuple[Any, Any, Any]
+
+
+def tensorflow(threads: int) -> Any:
+    """Import TensorFlow, quiet, on the CPU, with results that repeat.
+
+    The first call of a process decides on the threads, since they cannot be changed later.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    # Rounding would otherwise depend on the processor's instructions.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    import tensorflow as tf
+
+    if not tf.config.threading.get_intra_op_parallelism_threads():
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.experimental.enable_op_determinism()
+    return tf
+
+
+class LSTM(Member):
+    """An encoder-decoder of LSTM layers on windows of all stores, averaged over seeds.
+
+    The encoder reads the last weeks of a store, the decoder the plan of the coming days in both
+    directions, beside an embedding of the store; it gives the log ratio to the anchor of all days
+    at once. Closed days have no part in the loss.
+
+    Sources: Hochreiter and Schmidhuber (1997), Long short-term memory; Sutskever, Vinyals and Le
+    (2014), Sequence to sequence learning with neural networks; Guo and Berkhahn (2016), Entity
+    embeddings of categorical variables.
+    """
+
+    name: ClassVar[str] = "lstm"
+    parts: ClassVar[tuple[ModuleType, ...]] = (windows_module,)
+
+    def __init__(
+        self,
+        settings: Settings,
+        inputs: Inputs | None = None,
+        networks: list[Any] | None = None,
+        served: Any = None,
+    ) -> None:
+        super().__init__(settings)
+        self.inputs = inputs
+        self.networks = networks or []
+        self.served = served
+
+    @property
+    def parameters(self) -> LSTMSettings:
+        """Size of the network and how it is trained."""
+        return self.settings.lstm
+
+    def fit(self, known: Frames, cutoff: date) -> Self:
+        """Train on the windows of every learnable row with a known anchor.
+
+        The last horizon is held back to choose the number of epochs, then learnt as well.
+        """
+        rows = known.rows[known.rows["anchor"].notna()]
+        self.inputs = Inputs.learn(rows)
+        rows = _sampled(rows, self.parameters.windows, self.settings.seed)
+        windows = self._windows(Frames(rows, known.history))
+        seeds = range(self.settings.seed, self.settings.seed + self.parameters.seeds)
+        self.networks = [self._trained(windows, cutoff, seed) for seed in seeds]
+        self.served = _served(self.settings.threads, self.networks)
+        return self
+
+    def predict(self, asked: Frames) -> NDArray[np.float64]:
+        """Add what the networks say to the anchor."""
+        assert self.inputs is not None, "fit or load comes first"
+        windows = self._windows(asked)
+        outputs = np.concatenate(
+            [
+                self.served.serve(*_batch(windows, np.arange(start, end))).numpy()
+                for start, end in _chunks(len(windows.store))
+            ]
+        )
+        ratios = outputs[windows.window, windows.step].astype(np.float64)
+        return anchors(asked.rows, self.inputs.typical) + ratios
+
+    def save(self, directory: Path) -> None:
+        """Write the inputs' scales, each network's weights, and all of them as a SavedModel."""
+        assert self.inputs is not None, "fit or load comes first"
+        text = json.dumps(asdict(self.inputs), indent=1)
+        (directory / INPUTS).write_text(text + "\n", encoding="utf-8")
+        for number, network in enumerate(self.networks):
+            network.save_weights(directory / f"network_{number:03d}.weights.h5")
+        tf = tensorflow(self.settings.threads)
+        tf.saved_model.save(
+            self.served, str(directory / SAVED_MODEL), signatures={"serve": self.served.serve}
+        )
+
+    @classmethod
+    def load(cls, directory: Path, settings: Settings) -> Self:
+        """Read the SavedModel; weights are for those who want to train on."""
+        values = json.loads((directory / INPUTS).read_text(encoding="utf-8"))
+        inputs = Inputs(**{**values, "stores": tuple(values["stores"])})
+        tf = tensorflow(settings.threads)
+        return cls(settings, inputs, served=tf.saved_model.load(str(directory / SAVED_MODEL)))
+
+    def _windows(self, frames: Frames) -> Windows:
+        assert self.inputs is not None, "fit or load comes first"
+        return sliding_windows(
+            frames, self.inputs, self.parameters.past_days, self.settings.horizon
+        )
+
+    def _trained(self, windows: Windows, cutoff: date, seed: int) -> Any:
+        """Return a network trained on the windows."""
+        assert self.inputs is not None, "fit comes first"
+        chosen, horizon = self.parameters, np.timedelta64(self.settings.horizon, "D")
+        last = np.datetime64(cutoff)
+        tf = tensorflow(self.settings.threads)
+        tf.keras.utils.set_random_seed(seed)
+        network = _network(tf, chosen, self.inputs)
+        training = _Training(tf, network, windows, _weights(windows, last, chosen), chosen, seed)
+
+        ended = windows.cutoff + horizon <= last - horizon
+        judged = ~ended & (windows.cutoff <= last - horizon)
+        judged &= windows.cutoff > last - horizon - np.timedelta64(WEEK, "D")
+        if ended.any() and judged.any():
+            training.until_worse(np.flatnonzero(ended), np.flatnonzero(judged))
+            epochs, rate = chosen.last_epochs, chosen.learning_rate * LAST_RATE
+        else:
+            # Too short a history to hold anything back.
+            epochs, rate = chosen.epochs, chosen.learning_rate
+        training.run(np.arange(len(windows.store)), epochs, rate)
+        return network
+
+
+class _Training:
+    """One network's way through the windows."""
+
+    def __init__(
+        self,
+        tf: Any,
+        network: Any,
+        windows: Windows,
+        weights: NDArray[np.float32],
+        chosen: LSTMSettings,
+        seed: int,
+    ) -> None:
+        self.tf, self.network, self.windows, self.weights = tf, network, windows, weights
+        self.chosen, self.seed = chosen, seed
+        self.draw = np.random.default_rng(seed)
+
+    def until_worse(self, learnt: NDArray[np.int64], judged: NDArray[np.int64]) -> None:
+        """Train until the error on the judged windows has not fallen for some epochs.
+
+        The last weights stay, not those of the best epoch: while the rate is high single epochs
+        jump about, and six weeks are too few to choose between them.
+        """
+        best, waited = np.inf, 0
+        for epoch, loss, seconds in self._epochs(
+            learnt, self.chosen.epochs, self.chosen.learning_rate
+        ):
+            error = self._error(judged)
+            log.info(
+                "lstm, seed %s: epoch %s of %s, loss %.5f, held back %.4f, %.0f s",
+                self.seed, epoch, self.chosen.epochs, loss, error, seconds,
+            )  # fmt: skip
+            best, waited = (error, 0) if error < best else (best, waited + 1)
+            if waited == self.chosen.patience:
+                break
+
+    def run(self, learnt: NDArray[np.int64], epochs: int, rate: float) -> None:
+        """Train for a number of epochs."""
+        for epoch, loss, seconds in self._epochs(learnt, epochs, rate):
+            log.info(
+                "lstm, seed %s: last epochs, %s of %s, loss %.5f, %.0f s",
+                self.seed, epoch, epochs, loss, seconds,
+            )  # fmt: skip
+
+    def _epochs(
+        self, learnt: NDArray[np.int64], epochs: int, rate: float
+    ) -> Iterator[tuple[int, float, float]]:
+        """Train epoch after epoch; the rate rises for one and falls as a cosine."""
+        size = min(self.chosen.batch, len(learnt))
+        batches = len(learnt) // size
+        schedule = self.tf.keras.optimizers.schedules.CosineDecay(
+            rate * 0.1,
+            decay_steps=max(batches * (epochs - 1), 1),
+            alpha=LOWEST_RATE,
+            warmup_target=rate,
+            warmup_steps=batches,
+        )
+        step = _step(self.tf, self.network, schedule)
+        for epoch in range(1, epochs + 1):
+            started = time.perf_counter()
+            order = self.draw.permutation(learnt)[: batches * size].reshape(batches, size)
+            losses = [float(step(*self._hidden(chunk), *self._answers(chunk))) for chunk in order]
+            yield epoch, float(np.mean(losses)), time.perf_counter() - started
+
+    def _hidden(self, chunk: NDArray[np.int64]) -> Batch:
+        past, future, store = _batch(self.windows, chunk)
+        hidden = self.draw.random(len(chunk)) < HIDDEN_STORES
+        return past, future, np.where(hidden, UNKNOWN_STORE, store).astype(np.int32)
+
+    def _answers(self, chunk: NDArray[np.int64]) -> tuple[Any, Any]:
+        return self.windows.target[chunk], self.weights[chunk]
+
+    def _error(self, judged: NDArray[np.int64]) -> float:
+        """Return the mean absolute error of log sales over the judged windows."""
+        outputs = np.concatenate(
+            [
+                self.network([*_batch(self.windows, judged[start:end])], training=False).numpy()
+                for start, end in _chunks(len(judged))
+            ]
+        )
+        known = self.windows.weight[judged] > 0
+        return float(np.mean(np.abs(outputs - self.windows.target[judged])[known]))
+
+
+def _network(tf: Any, chosen: LSTMSettings, inputs: Inputs) -> Any:
+    """Return the untrained network: past, future and store in, log ratios to the anchor out."""
+    layers = tf.keras.layers
+    past = tf.keras.Input((None, PAST_INPUTS), name="past")
+    future = tf.keras.Input((None, inputs.width), name="future")
+    store = tf.keras.Input((), dtype="int32", name="store")
+
+    _, *state = layers.LSTM(chosen.units, return_state=True)(past)
+    embedding = layers.Embedding(len(inputs.stores) + 1, chosen.embedding)(store)
+    # The store's embedding joins each day by way of a sum of two dense layers, which is the dense
+    # layer of both side by side.
+    day = layers.Dense(chosen.units)(future)
+    of_store = layers.Dense(chosen.units, use_bias=False)(embedding)
+    day = layers.ReLU()(layers.Add()([day, layers.Reshape((1, chosen.units))(of_store)]))
+    day = layers.Dropout(chosen.dropout)(day)
+    decoded = layers.Bidirectional(layers.LSTM(chosen.units, return_sequences=True))(
+        day, initial_state=[*state, *state]
+    )
+    decoded = layers.Concatenate()([layers.Dropout(chosen.dropout)(decoded), day])
+    hidden = layers.Dense(chosen.units // 2, activation="relu")(decoded)
+    # Zeros at first: an untrained network says the anchor.
+    ratio = layers.Dense(1, kernel_initializer="zeros")(hidden)
+    return tf.keras.Model([past, future, store], ratio[:, :, 0])
+
+
+def _step(tf: Any, network: Any, schedule: Any) -> Callable[..., Any]:
+    """Return the compiled function that learns one batch and returns its loss."""
+    optimizer = tf.keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0)
+    optimizer.build(network.trainable_variables)
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def step(past: Any, future: Any, store: Any, target: Any, weight: Any) -> Any:
+        with tf.GradientTape() as tape:
+            output = network([past, future, store], training=True)
+            loss = tf.reduce_sum(weight * (target - output) ** 2) / tf.reduce_sum(weight)
+        gradients = tape.gradient(loss, network.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
+        return loss
+
+    step_of_batch: Callable[..., Any] = step
+    return step_of_batch
+
+
+def _served(threads: int, networks: list[Any]) -> Any:
+    """Return a module whose `serve` gives the mean of the networks, compiled once."""
+    tf = tensorflow(threads)
+    module = tf.Module()
+    module.networks = networks
+
+    def serve(past: Any, future: Any, store: Any) -> Any:
+        outputs = [network([past, future, store], training=False) for network in networks]
+        return tf.add_n(outputs) / len(outputs)
+
+    signature = [
+        tf.TensorSpec(part.shape, part.dtype, name=part.name) for part in networks[0].inputs
+    ]
+    module.serve = tf.function(serve, input_signature=signature)
+    return module
+
+
+def _batch(windows: Windows, chunk: NDArray[np.int64]) -> Batch:
+    return windows.past[chunk], windows.future[chunk], windows.store[chunk]
+
+
+def _chunks(windows: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, windows, CHUNK):
+        yield start, min(start + CHUNK, windows)
+
+
+def _weights(windows: Windows, last: np.datetime64, chosen: LSTMSettings) -> NDArray[np.float32]:
+    """Return what each day of the windows counts: recent windows more, on average 1."""
+    age = (last - windows.cutoff) / np.timedelta64(chosen.half_life_days, "D")
+    weights = windows.weight * (0.5**age)[:, None]
+    mean = weights.sum() / windows.weight.sum()
+    return (weights / mean).astype(np.float32)
+
+
+def _sampled(rows: pd.DataFrame, windows: int, seed: int) -> pd.DataFrame:
+    """Return the rows of at most so many windows, drawn with the seed."""
+    window = rows.groupby(["cutoff", "store_id"]).ngroup().to_numpy()
+    count = int(window.max()) + 1
+    if count <= windows:
+        return rows
+    drawn = np.random.default_rng(seed).permutation(count)[:windows]
+    return rows[np.isin(window, drawn)]

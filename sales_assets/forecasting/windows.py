@@ -1,0 +1,264 @@
+"""Sliding windows in supervised form: the past of a store, the plan ahead of it, what came of it.
+
+A window belongs to a (cutoff, store_id). Its past is read from the history, scaled by the store's
+own level before the cutoff; its future holds the same feature rows that trees learn from
+(`sql/features/rows.sql`). Days on which the store does not open are zeros in the future, and have
+no weight.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, anchors, feature_names
+
+Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
+
+WEEKDAYS = 7
+# Days like one another: the same weekday, with or without a promotion.
+KINDS_OF_DAY = 2 * WEEKDAYS
+# Selling days, however long ago, over which a store's level is taken: one that was shut for half
+# a year keeps the level that it had.
+LEVEL_DAYS = 56
+# Log sales further than this from the store's level are errors or days of their own.
+FURTHEST = 2.0
+# Standard deviations beyond which a feature says nothing more.
+MOST_DEVIATIONS = 10.0
+# What counts days or weeks of the year without end is told by the waves of the year as well.
+LEFT_OUT = ("day_of_year", "week_of_year")
+INDICATED = {**CATEGORIES, "weekday": tuple(range(1, WEEKDAYS + 1))}
+# Inputs of a past day: sales, sales against days alike, whether it sold, plan, weekday.
+PAST_INPUTS = 7 + WEEKDAYS
+UNKNOWN_STORE = 0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """How feature rows become a network's inputs; learnt from what was known at the cutoff.
+
+    Attributes:
+        stores: The stores that have a place of their own; others share `UNKNOWN_STORE`.
+        mean: Mean of each number, by feature.
+        deviation: Standard deviation of each number, by feature.
+        typical: Median anchor, for stores that have never sold.
+    """
+
+    stores: tuple[int, ...]
+    mean: dict[str, float]
+    deviation: dict[str, float]
+    typical: float
+
+    @classmethod
+    def learn(cls, rows: pd.DataFrame) -> Self:
+        """Learn the stores and the scale of each number from rows with known sales."""
+        numbers = [
+            name
+            for name in feature_names(rows)
+            if name not in INDICATED and name not in LEFT_OUT and name != "is_open"
+        ]
+        values = rows[numbers].astype("float64")
+        return cls(
+            tuple(int(store) for store in sorted(rows["store_id"].unique())),
+            {str(name): float(value) for name, value in values.mean().fillna(0.0).items()},
+            {str(name): float(value) for name, value in values.std().fillna(0.0).items()},
+            float(rows["anchor"].median()),
+        )
+
+    @property
+    def width(self) -> int:
+        """Number of inputs of a coming day."""
+        return 1 + len(self.mean) + sum(len(values) for values in INDICATED.values())
+
+    def place(self, store_id: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the place of each store, from 1, or `UNKNOWN_STORE`."""
+        known = np.array(self.stores)
+        place = np.searchsorted(known, store_id).clip(max=len(known) - 1)
+        return np.where(known[place] == store_id, place + 1, UNKNOWN_STORE).astype(np.int32)
+
+    def of(self, rows: pd.DataFrame) -> Floats:
+        """Return the inputs of feature rows; an unknown number counts as the mean.
+
+        Returns:
+            Array of shape (rows, width); all zero where the store does not open.
+        """
+        inputs = np.zeros((len(rows), self.width), dtype=np.float32)
+        inputs[:, 0] = 1.0
+        column = 1
+        for name, values in INDICATED.items():
+            for value in values:
+                inputs[:, column] = rows[name] == value
+                column += 1
+        for name, mean in self.mean.items():
+            number = rows[name].to_numpy(dtype=np.float32, na_value=np.nan)
+            scaled = (number - mean) / max(self.deviation[name], 1e-6)
+            inputs[:, column] = np.nan_to_num(scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS))
+            column += 1
+        inputs[~rows["is_open"].to_numpy(dtype=bool)] = 0.0
+        return inputs
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows in supervised form.
+
+    Attributes:
+        cutoff: Last day of each window's past, shape (windows,).
+        store: Place of each window's store, shape (windows,).
+        past: Days up to the cutoff, oldest first, shape (windows, past days, `PAST_INPUTS`).
+        future: Days after it, shape (windows, horizon, width).
+        target: Log sales less the anchor, 0 where not known, shape (windows, horizon).
+        weight: 1 where sales are known, else 0, shape (windows, horizon).
+        window: The window of each feature row, shape (rows,).
+        step: Its day ahead, from 0, shape (rows,).
+    """
+
+    cutoff: NDArray[np.datetime64]
+    store: NDArray[np.int32]
+    past: Floats
+    future: Floats
+    target: Floats
+    weight: Floats
+    window: Places
+    step: Places
+
+
+def sliding_windows(frames: Frames, inputs: Inputs, past_days: int, horizon: int) -> Windows:
+    """Return the windows that feature rows belong to.
+
+    Args:
+        frames: Feature rows of any number of cutoffs, and the history before each of them.
+        inputs: What `Inputs.learn` returned.
+        past_days: Days of history in a window, the cutoff included.
+        horizon: Days ahead; rows further ahead lengthen every window.
+    """
+    rows = frames.rows
+    groups = rows.groupby(["cutoff", "store_id"], sort=True)
+    window, step = groups.ngroup().to_numpy(), rows["h"].to_numpy(dtype=np.int64) - 1
+    keys = groups.size().index.to_frame(index=False)
+    days = max(horizon, int(step.max()) + 1)
+
+    future = np.zeros((len(keys), days, inputs.width), dtype=np.float32)
+    future[window, step] = inputs.of(rows)
+    target, weight = (np.zeros((len(keys), days), dtype=np.float32) for _ in range(2))
+    outcome = rows[LABEL].to_numpy(dtype=np.float64) - anchors(rows, inputs.typical)
+    known = np.isfinite(outcome)
+    target[window[known], step[known]] = outcome[known]
+    weight[window[known], step[known]] = 1.0
+    return Windows(
+        keys["cutoff"].to_numpy(),
+        inputs.place(keys["store_id"].to_numpy()),
+        past_of(frames.history, keys, past_days),
+        future,
+        target,
+        weight,
+        window,
+        step,
+    )
+
+
+def past_of(history: pd.DataFrame, keys: pd.DataFrame, past_days: int) -> Floats:
+    """Return the days up to each cutoff, relative to the store's level at the cutoff.
+
+    Days before the history, and stores without any, are zeros.
+
+    Args:
+        history: store_id, date, sales, is_open, is_promo, state_holiday, is_school_holiday.
+        keys: cutoff and store_id of each window.
+        past_days: Days in a window, the cutoff included.
+
+    Returns:
+        Array of shape (windows, past_days, `PAST_INPUTS`): log sales less the level; the same
+        less its mean over the window's days of the same weekday and promotion; whether the day
+        sold, opened, had a promotion, a school holiday, another holiday; its weekday.
+    """
+    grid = _Grid.of(history)
+    row = grid.row(keys["store_id"].to_numpy())
+    cutoff = (keys["cutoff"] - grid.first_day).dt.days.to_numpy()
+    days = cutoff[:, None] + np.arange(1 - past_days, 1)
+    log_sales = grid.at("log_sales", row, days, np.nan)
+    is_promo = grid.at("is_promo", row, days, False)
+    weekday = (grid.first_day.dayofweek + days) % WEEKDAYS
+
+    sold = np.isfinite(log_sales)
+    relative = np.where(sold, log_sales - grid.levels(row, cutoff)[:, None], 0.0)
+    relative = relative.clip(-FURTHEST, FURTHEST)
+    kind = np.arange(len(keys))[:, None] * KINDS_OF_DAY + weekday + WEEKDAYS * is_promo
+    count, total = (
+        np.bincount(kind.ravel(), values.ravel(), len(keys) * KINDS_OF_DAY)
+        for values in (sold.astype(float), relative)
+    )
+    usual = (total / np.maximum(count, 1))[kind]
+    return np.stack(
+        [
+            relative,
+            np.where(sold, relative - usual, 0.0),
+            sold,
+            grid.at("is_open", row, days, False),
+            is_promo,
+            grid.at("is_school_holiday", row, days, False),
+            grid.at("is_holiday", row, days, False),
+            *(weekday == day for day in range(WEEKDAYS)),
+        ],
+        axis=-1,
+        dtype=np.float32,
+        casting="unsafe",
+    )
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The history as arrays of shape (stores + 1, days); the last row is of stores without any."""
+
+    stores: NDArray[np.int64]
+    first_day: pd.Timestamp
+    values: dict[str, NDArray[Any]]
+
+    @classmethod
+    def of(cls, history: pd.DataFrame) -> Self:
+        stores, row = np.unique(history["store_id"].to_numpy(), return_inverse=True)
+        first_day = history["date"].min()
+        day = (history["date"] - first_day).dt.days.to_numpy()
+        is_open, sales = history["is_open"].to_numpy(dtype=bool), history["sales"].to_numpy()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_sales = np.where(is_open & (sales > 0), np.log(sales), np.nan)
+        columns: dict[str, tuple[NDArray[Any], Any]] = {
+            "log_sales": (log_sales, np.nan),
+            "is_open": (is_open, False),
+            "is_promo": (history["is_promo"].to_numpy(dtype=bool), False),
+            "is_school_holiday": (history["is_school_holiday"].to_numpy(dtype=bool), False),
+            "is_holiday": ((history["state_holiday"] != "none").to_numpy(), False),
+        }
+        values = {}
+        for name, (column, empty) in columns.items():
+            values[name] = np.full((len(stores) + 1, int(day.max()) + 1), empty)
+            values[name][row, day] = column
+        return cls(stores, first_day, values)
+
+    def row(self, store_id: NDArray[np.int64]) -> Places:
+        """Return each store's row."""
+        row = np.searchsorted(self.stores, store_id).clip(max=len(self.stores) - 1)
+        return np.where(self.stores[row] == store_id, row, len(self.stores))
+
+    def at(self, name: str, row: Places, days: Places, outside: Any) -> NDArray[Any]:
+        """Return values, shape like `days`; `outside` for days that are not in the history."""
+        values = self.values[name]
+        inside = (days >= 0) & (days < values.shape[1])
+        return np.where(inside, values[row[:, None], days.clip(0, values.shape[1] - 1)], outside)
+
+    def levels(self, row: Places, cutoff: Places) -> NDArray[np.float64]:
+        """Return the mean log sales of the last selling days up to each cutoff; 0 without any."""
+        log_sales = self.values["log_sales"]
+        sold = np.isfinite(log_sales)
+        selling_days = np.cumsum(sold, axis=1)
+        totals = np.zeros((len(log_sales), int(selling_days.max()) + 1))
+        store, _ = np.nonzero(sold)
+        totals[store, selling_days[sold]] = log_sales[sold]
+        totals = np.cumsum(totals, axis=1)
+        last = selling_days[row, cutoff.clip(0, log_sales.shape[1] - 1)]
+        first = np.maximum(last - LEVEL_DAYS, 0)
+        total = totals[row, last] - totals[row, first]
+        return total / np.maximum(last - first, 1)
