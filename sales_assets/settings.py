@@ -133,11 +133,11 @@ class LSTMSettings(_Group):
     )
     batch: int = Field(256, ge=1, description="Windows in a training step.")
     epochs: int = Field(10, ge=1, description="Epochs, at most, with the last weeks held back.")
-    patience: int = Field(5, ge=1, description="Epochs without gain before training stops.")
+    patience: int = Field(6, ge=1, description="Epochs without gain before training stops.")
     last_epochs: int = Field(3, ge=1, description="Epochs that learn the last weeks as well.")
     learning_rate: float = Field(0.002, gt=0, le=1, description="Highest learning rate.")
     half_life_days: int = Field(365, ge=7, description="Age at which a window counts half.")
-    seeds: int = Field(1, ge=1, description="Networks that are averaged, each with its own seed.")
+    seeds: int = Field(2, ge=1, description="Networks that are averaged, each with its own seed.")
 
 
 class Settings(BaseSettings):
