@@ -53,5 +53,5 @@ bench: setup ## Measure a full-size refresh, and every model beside other method
 	@$(BIN)/python -m benchmarks.accuracy
 
 lock: ## Resolve requirements.lock anew (needs uv)
-	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	@uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 \
 		--generate-hashes --no-strip-extras --no-header --no-annotate --output-file requirements.lock

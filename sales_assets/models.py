@@ -16,6 +16,7 @@ from sales_assets.forecasting.features import (
     backtest_cutoffs,
     data_fingerprint,
     last_sales_day,
+    window_fingerprints,
 )
 from sales_assets.forecasting.frames import feature_names, read_frames
 from sales_assets.forecasting.model_card import find_card
@@ -53,7 +54,7 @@ def backtest(home: Home) -> dg.MaterializeResult:
     with home.warehouse() as con:
         frames = read_frames(con, "features.training")
         cutoffs = backtest_cutoffs(last_sales_day(con), settings)
-        data = data_fingerprint(con)
+        data = window_fingerprints(con, cutoffs)
         former = (
             con.execute("select * from models.backtest").df()
             if table_exists(con, "models.backtest")

@@ -129,7 +129,7 @@ class LSTMSettings(_Group):
     embedding: int = Field(16, ge=1, description="Numbers that stand for a store.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of inputs dropped in training.")
     windows: int = Field(
-        20_000, ge=100, description="Windows learnt from, drawn from all (cutoff, store)."
+        12_000, ge=100, description="Windows learnt from, drawn from all (cutoff, store)."
     )
     batch: int = Field(256, ge=1, description="Windows in a training step.")
     epochs: int = Field(10, ge=1, description="Epochs, at most, with the last weeks held back.")

@@ -113,7 +113,9 @@ def test_the_members_forecast_what_the_backtest_has(report, data, cutoffs, setti
     from sales_assets.forecasting import backtest
     from sales_assets.forecasting.frames import Frames
 
-    result = backtest.run(Frames(data.rows, data.history), cutoffs, "data", settings)
+    result = backtest.run(
+        Frames(data.rows, data.history), cutoffs, dict.fromkeys(cutoffs, "data"), settings
+    )
     for method in report["methods"]:
         if method["name"] in (*MEMBERS, ENSEMBLE):
             rows = result[result["model"] == method["name"]]

@@ -47,7 +47,7 @@ def last_day(con):
 
 @pytest.fixture(scope="module", params=[2, 1], ids=["first window", "second window"])
 def cutoff(request, last_day, settings):
-    return last_day - timedelta(days=request.param * settings.horizon)
+    return features.backtest_cutoffs(last_day, settings)[-request.param]
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +115,11 @@ def test_what_is_asked_at_the_cutoff_is_the_same_but_for_what_came_of_it(trainin
     pd.testing.assert_frame_equal(before.history, after.history, check_exact=True)
 
 
-def test_features_and_labels_of_later_cutoffs_do_change(training, changed, cutoff):
+def test_features_and_labels_of_later_cutoffs_do_change(training, changed, last_day):
     """Without this the tests above could pass because nothing was changed at all."""
-    a_month_later = pd.Timestamp(cutoff + timedelta(weeks=4))
-    before = training.rows[training.rows["cutoff"] == a_month_later].set_index(list(KEYS))
-    after = changed.rows[changed.rows["cutoff"] == a_month_later].set_index(list(KEYS))
+    newest = pd.Timestamp(last_day - timedelta(weeks=1))
+    before = training.rows[training.rows["cutoff"] == newest].set_index(list(KEYS))
+    after = changed.rows[changed.rows["cutoff"] == newest].set_index(list(KEYS))
     both = before.index.intersection(after.index)
 
     assert len(both) > 100
@@ -192,7 +192,9 @@ def test_a_backtest_windows_forecasts_weights_and_intervals_never_saw_its_sales(
         changed = read_frames(other, "features.training")
 
     before, after = (
-        backtesting.run(frames, cutoffs, "data", one_thread).set_index(["model", *KEYS])
+        backtesting.run(frames, cutoffs, dict.fromkeys(cutoffs, "data"), one_thread).set_index(
+            ["model", *KEYS]
+        )
         for frames in (training, changed)
     )
 

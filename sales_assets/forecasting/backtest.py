@@ -3,6 +3,7 @@
 import inspect
 import logging
 import time
+from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
@@ -61,7 +62,7 @@ def member_fingerprint(
 def run(
     frames: Frames,
     cutoffs: list[date],
-    data: str,
+    data: Mapping[date, str],
     settings: Settings,
     former: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
@@ -70,7 +71,7 @@ def run(
     Args:
         frames: The training rows; those at the cutoffs cover every day of their horizon.
         cutoffs: Where the history is cut, oldest first.
-        data: Fingerprint of the data behind the frames.
+        data: Fingerprint of each window (`features.window_fingerprints`).
         settings: Members' settings.
         former: An earlier result; forecasts with the same fingerprint are taken from it.
 
@@ -83,7 +84,7 @@ def run(
     for cutoff in cutoffs:
         known, asked = frames.known_at(cutoff), frames.asked_at(cutoff)
         for name, member in MEMBERS.items():
-            fingerprint = member_fingerprint(member, cutoff, data, settings, features)
+            fingerprint = member_fingerprint(member, cutoff, data[cutoff], settings, features)
             done = _former(former, name, fingerprint)
             if done is None:
                 done = _forecast(member, known, asked, cutoff, settings)

@@ -20,6 +20,8 @@ from sales_assets.warehouse import create_table, read_sql
 STEPS = ("days", "profiles", "levels", "seasons", "deviations", "easters")
 # Days of history before the first cutoff that is learnt from.
 WARM_UP = 119
+# Where the windows of backtests are counted from, either way.
+FIRST_CUTOFF = date(2015, 5, 8)
 # What features are made of; its text is part of a model's fingerprint.
 DEFINITION = tuple(f"features/{name}" for name in (*STEPS, "rows", "targets", "coming"))
 
@@ -32,10 +34,17 @@ def last_sales_day(con: duckdb.DuckDBPyConnection) -> date:
 
 
 def backtest_cutoffs(last_day: date, settings: Settings) -> list[date]:
-    """Return the cutoffs of the last non-overlapping windows, oldest first."""
+    """Return the cutoffs of the newest complete windows, end to end, oldest first.
+
+    Windows are counted from `FIRST_CUTOFF`, so that a new week of sales moves none of them: what
+    was fitted for a window is used until newer windows are complete.
+    """
+    horizon = settings.horizon
+    days = (last_day - FIRST_CUTOFF).days - horizon
+    newest = FIRST_CUTOFF + timedelta(days=days // horizon * horizon)
     return [
-        last_day - timedelta(days=settings.horizon * window)
-        for window in range(settings.backtest_windows, 0, -1)
+        newest - timedelta(days=horizon * window)
+        for window in reversed(range(settings.backtest_windows))
     ]
 
 
@@ -55,13 +64,13 @@ def build_training(
     last_day = last_sales_day(con)
     cutoffs = cutoffs or backtest_cutoffs(last_day, settings)
     ((first_day,),) = con.execute("select min(date) from cleaned.sales").fetchall()
-    needed = WARM_UP + settings.horizon * (settings.backtest_windows + 1) + 1
-    days = (last_day - first_day).days + 1
-    if days < needed:
+    oldest = min(cutoffs)
+    needed_from = oldest - timedelta(days=WARM_UP + settings.horizon)
+    if first_day > needed_from:
         raise SalesError(
-            f"The history is {days} days long ({first_day} to {last_day}); {needed} are needed for "
-            f"{settings.backtest_windows} backtest windows of {settings.horizon} days "
-            "(SALES_BACKTEST_WINDOWS, SALES_HORIZON)."
+            f"The history begins on {first_day}; {settings.backtest_windows} backtest windows of "
+            f"{settings.horizon} days (SALES_BACKTEST_WINDOWS, SALES_HORIZON), the oldest after "
+            f"{oldest}, need it from {needed_from}."
         )
     return _build(
         con,
@@ -110,3 +119,25 @@ def data_fingerprint(con: duckdb.DuckDBPyConnection) -> str:
         for table in ("stores", "sales", "plan")
     ]
     return fingerprint_of(tables, [read_sql(name) for name in DEFINITION])
+
+
+def window_fingerprints(con: duckdb.DuckDBPyConnection, cutoffs: list[date]) -> dict[date, str]:
+    """Return a hash for each window of what is learnt before it and judged in it.
+
+    Sales after a window are not in it, so that a new week of them leaves it as it is.
+    """
+    return {
+        cutoff: fingerprint_of(
+            con.execute(
+                "select count(*), bit_xor(hash(rows)) from features.training as rows"
+                " where cutoff = $cutoff or (is_training and date <= $cutoff)",
+                {"cutoff": cutoff},
+            ).fetchall(),
+            con.execute(
+                "select count(*), bit_xor(hash(days)) from cleaned.sales as days"
+                " where date <= $cutoff",
+                {"cutoff": cutoff},
+            ).fetchall(),
+        )
+        for cutoff in cutoffs
+    }

@@ -41,8 +41,11 @@ candidates as (
 ),
 
 share as (
-    -- Open days, not selling days: what was sold later must not decide what is learnt from.
-    select $training_rows / count(*) as share from candidates where is_open
+    -- Open days, not selling days: what was sold later must not decide what is learnt from. In
+    -- steps of a sixth, so that a new week of sales seldom changes which windows are drawn.
+    select 2 ** (floor(4 * log2($training_rows / count(*))) / 4) as share
+    from candidates
+    where is_open
 )
 
 select

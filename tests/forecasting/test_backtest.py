@@ -72,7 +72,7 @@ def fits(monkeypatch):
 
 @pytest.mark.parametrize("horizon", [1, 7, 42, 56])
 @pytest.mark.parametrize("windows", [2, 4, 12])
-def test_windows_follow_one_another_without_overlap_up_to_the_last_day(horizon, windows):
+def test_windows_follow_one_another_without_overlap_as_late_as_they_are_complete(horizon, windows):
     last_day = date(2015, 7, 31)
     settings = Settings(horizon=horizon, backtest_windows=windows)
 
@@ -82,7 +82,9 @@ def test_windows_follow_one_another_without_overlap_up_to_the_last_day(horizon, 
         cutoff + timedelta(days=h) for cutoff in cutoffs for h in range(1, horizon + 1)
     ]  # fmt: skip
     days = horizon * windows
-    assert judged == [last_day - timedelta(days=days - 1 - day) for day in range(days)]
+    end = judged[-1]
+    assert judged == [end - timedelta(days=days - 1 - day) for day in range(days)]
+    assert 0 <= (last_day - end).days < horizon
     assert len(cutoffs) == windows
 
 
@@ -215,7 +217,9 @@ def test_a_member_whose_settings_changed_is_fitted_again_and_no_other(
 def test_all_members_are_fitted_again_when_the_data_changed(
     backtest, training, cutoffs, one_thread, fits
 ):
-    result = backtesting.run(training, cutoffs, "other data", one_thread, former=backtest)
+    result = backtesting.run(
+        training, cutoffs, dict.fromkeys(cutoffs, "other data"), one_thread, former=backtest
+    )
 
     assert fits == [(name, cutoff) for cutoff in cutoffs for name in MEMBERS]
     pd.testing.assert_frame_equal(

@@ -44,7 +44,8 @@ def data(con):
 
 @pytest.fixture(scope="module")
 def backtest(training, con, settings, one_thread, data, cutoff):
-    return backtesting.run(training, backtest_cutoffs(cutoff, settings), data, one_thread)
+    cutoffs = backtest_cutoffs(cutoff, settings)
+    return backtesting.run(training, cutoffs, dict.fromkeys(cutoffs, data), one_thread)
 
 
 def a_store(root, day=22):

@@ -122,7 +122,7 @@ def test_an_ensemble_that_comes_back_is_the_newest_again(
     composed = []
     for days in (182, 100, 182, 182):
         chosen = with_baseline_days(settings, days)
-        result = backtest.run(training, cutoffs, "data", chosen)
+        result = backtest.run(training, cutoffs, dict.fromkeys(cutoffs, "data"), chosen)
         for name in MEMBERS:
             fit_member(store, name, training, last_day, "data", chosen)
         members = fitted_members(store, feature_names(training.rows), last_day, "data", chosen)
@@ -251,4 +251,4 @@ def test_a_window_without_a_selling_day_is_told_plainly(
     frames = read_frames(chain, "features.training")
     frames.rows.loc[frames.rows["cutoff"] == pd.Timestamp(cutoff), "log_sales"] = np.nan
     with pytest.raises(SalesError, match=f"No store sold anything in the 1 days after {cutoff}"):
-        backtest.run(frames, [cutoff], "data", short)
+        backtest.run(frames, [cutoff], {cutoff: "data"}, short)

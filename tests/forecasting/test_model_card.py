@@ -92,7 +92,8 @@ def cutoff(con):
 
 @pytest.fixture(scope="module")
 def backtest(training, con, quick, cutoff):
-    return backtesting.run(training, backtest_cutoffs(cutoff, quick), data_fingerprint(con), quick)
+    cutoffs = backtest_cutoffs(cutoff, quick)
+    return backtesting.run(training, cutoffs, dict.fromkeys(cutoffs, data_fingerprint(con)), quick)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Which days are learnt from, judged and forecast, and that building them again changes nothing."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -12,8 +12,9 @@ from tests.conftest import load_and_clean
 
 STORES = 12
 TABLES = ("features.training", "features.future")
-# A warm-up of 119 days, a window to learn from, two to be judged by, and the first cutoff's day.
-DAYS_NEEDED = 119 + 3 * 42 + 1
+# The history ends with the second of the first two windows, counted from 8 May 2015, that have
+# a warm-up of 119 days and a window to learn from before them.
+DAYS_NEEDED = (date(2015, 5, 8) - timedelta(days=14 * 42) - date(2012, 12, 31)).days
 
 
 def values(con, select, *params):
@@ -53,14 +54,16 @@ def build(con, settings, **changes):
     return changed
 
 
-def test_cutoffs_are_weekly_up_to_a_week_before_the_last_day(con, last_day):
-    cutoffs = [
+def test_cutoffs_are_weekly_up_to_a_week_before_the_last_day(con, settings, last_day):
+    cutoffs = {
         cutoff
-        for (cutoff,) in con.execute(
-            "select distinct cutoff from features.training order by cutoff desc"
-        ).fetchall()
-    ]
-    assert cutoffs == [last_day - timedelta(weeks=week) for week in range(1, len(cutoffs) + 1)]
+        for (cutoff,) in con.execute("select distinct cutoff from features.training").fetchall()
+    }
+    weekly = {last_day - timedelta(weeks=week) for week in range(1, len(cutoffs) + 1)}
+    backtest = set(features.backtest_cutoffs(last_day, settings))
+    assert backtest < cutoffs
+    assert cutoffs - backtest < weekly
+    assert len(cutoffs) > 40
 
 
 def test_the_first_cutoff_comes_in_the_week_after_the_warm_up(con):
@@ -101,9 +104,24 @@ def test_backtest_cutoffs_keep_every_day_open_or_not(con, settings, last_day):
         assert closed > 0
 
 
-def test_backtest_windows_do_not_overlap_and_end_on_the_last_day(settings, last_day):
-    cutoffs = features.backtest_cutoffs(last_day, settings)
-    assert cutoffs == [last_day - timedelta(days=84), last_day - timedelta(days=42)]
+def test_backtest_windows_are_the_newest_complete_ones_end_to_end(settings):
+    assert features.backtest_cutoffs(date(2015, 6, 19), settings) == [
+        date(2015, 3, 27),
+        date(2015, 5, 8),
+    ]
+
+
+@pytest.mark.parametrize("horizon", [1, 7, 42, 56])
+def test_a_new_week_moves_no_backtest_window_until_one_is_complete(settings, horizon):
+    chosen = settings.model_copy(update={"horizon": horizon})
+    seen = set()
+    for days in range(2 * horizon):
+        last_day = date(2013, 12, 30) + timedelta(days=days)
+        older, newer = features.backtest_cutoffs(last_day, chosen)
+        assert (newer - older).days == horizon
+        assert 0 <= (last_day - newer).days - horizon < horizon
+        seen.add(newer)
+    assert len(seen) <= 3
 
 
 def test_other_cutoffs_keep_selling_days_alone(con, settings, last_day):
@@ -123,7 +141,8 @@ def test_every_selling_day_is_learnt_from_and_no_other(con):
 
 
 def test_an_open_day_without_sales_is_not_learnt_from(own_con, settings, last_day):
-    day = last_day - timedelta(days=3)
+    (*_, newest) = features.backtest_cutoffs(last_day, settings)
+    day = newest + timedelta(days=3)
     own_con.execute(
         "update cleaned.sales set is_open = true, sales = 0, customers = 0 where date = $1", [day]
     )
@@ -135,7 +154,7 @@ def test_an_open_day_without_sales_is_not_learnt_from(own_con, settings, last_da
         day,
     )
     assert (rows, learnt) == (STORES, 0)
-    assert cutoffs == [features.backtest_cutoffs(last_day, settings)[-1]]
+    assert cutoffs == [newest]
 
 
 # Windows of some 35 rows are drawn as a whole, so that few of them miss by more.
@@ -221,8 +240,9 @@ def test_a_shorter_history_is_refused_in_one_sentence(short_con, settings):
     with pytest.raises(SalesError) as refusal:
         features.build_training(short_con, settings)
     assert str(refusal.value) == (
-        "The history is 245 days long (2013-01-01 to 2013-09-02); 246 are needed for "
-        "2 backtest windows of 42 days (SALES_BACKTEST_WINDOWS, SALES_HORIZON)."
+        "The history begins on 2013-01-01; 2 backtest windows of 42 days "
+        "(SALES_BACKTEST_WINDOWS, SALES_HORIZON), the oldest after 2013-05-24, need it from "
+        "2012-12-14."
     )
 
 
@@ -241,3 +261,24 @@ def test_neither_threads_nor_the_order_of_the_days_change_a_bit(con, own_con, se
     build(own_con, settings)
     for table in TABLES:
         assert own_con.sql(f"from {table}").df().equals(con.sql(f"from {table}").df())
+
+
+def test_a_new_week_of_sales_leaves_the_windows_of_the_backtest_as_they_were(
+    own_con, settings, last_day
+):
+    cutoffs = features.backtest_cutoffs(last_day - timedelta(weeks=1), settings)
+    assert cutoffs == features.backtest_cutoffs(last_day, settings)
+    build(own_con, settings)
+    with_the_week = features.window_fingerprints(own_con, cutoffs)
+
+    own_con.execute("delete from cleaned.sales where date > $1", [last_day - timedelta(weeks=1)])
+    build(own_con, settings)
+    assert features.window_fingerprints(own_con, cutoffs) == with_the_week
+
+    older, newer = cutoffs
+    own_con.execute("update cleaned.sales set sales = sales + 1 where date = $1", [newer])
+    build(own_con, settings)
+    corrected = features.window_fingerprints(own_con, cutoffs)
+    assert corrected[newer] != with_the_week[newer]
+    # The corrected day is the last of the older window, whose forecasts are judged by it.
+    assert corrected[older] != with_the_week[older]
