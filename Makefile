@@ -47,8 +47,10 @@ check: lint test ## Lint and test, as CI does
 dev: setup ## Open the Dagster UI on port 3000
 	@$(BIN)/sales dev --home $(if $(wildcard $(DEMO)/warehouse.duckdb),$(DEMO),var)
 
-bench: setup ## Measure a full-size refresh, and every model beside other methods
+bench: setup ## Measure a full-size refresh, the LSTM's answers, and every model beside other methods
 	@$(BIN)/python -m benchmarks.refresh
+	@echo
+	@$(BIN)/python -m benchmarks.lstm_latency
 	@echo
 	@$(BIN)/python -m benchmarks.accuracy
 

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import windows
+from benchmarks import lstm_latency, windows
 from benchmarks.accuracy import compare, run_apart, run_method
 from benchmarks.methods import METHODS, available
 from benchmarks.windows import DAY, Data
+from sales_assets import warehouse
 from sales_assets.errors import SalesError
 from sales_assets.forecasting import features, metrics
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS
@@ -202,3 +203,24 @@ def test_a_cutoff_that_cannot_be_judged_is_told(con, settings):
     last_day = features.last_sales_day(con)
     with pytest.raises(SalesError, match=f"{last_day} does not"):
         windows.read(con, [last_day], settings)
+
+
+def test_latency_is_that_of_the_homes_newest_lstm_asked_for_one_store(home, settings):
+    of_home = settings.model_copy(update={"home": home})
+    with warehouse.connect_snapshot(of_home) as con:
+        published = con.sql(
+            "select date, forecast from forecasts.latest"
+            " where model = 'lstm' and store_id = 1 and forecast > 0 order by date"
+        ).df()
+    member, asked = lstm_latency._newest(of_home)
+    one = lstm_latency._of_one_store(asked)
+    told = pd.Series(np.exp(member.predict(one)), index=pd.DatetimeIndex(one.rows["date"]))
+
+    assert len(one.rows) == 42
+    assert set(one.history["store_id"]) == {1}
+    np.testing.assert_allclose(told[published["date"]], published["forecast"], rtol=1e-6)
+
+
+def test_the_latency_of_a_home_without_an_lstm_cannot_be_told(settings, tmp_path):
+    with pytest.raises(SalesError, match="There is no version of lstm in"):
+        lstm_latency._newest(settings.model_copy(update={"home": tmp_path}))

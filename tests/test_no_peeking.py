@@ -13,10 +13,11 @@ import pytest
 from sales_assets import warehouse
 from sales_assets.cleaned import clean_plan, clean_sales
 from sales_assets.forecasting import backtest as backtesting
-from sales_assets.forecasting import features
+from sales_assets.forecasting import features, lstm
 from sales_assets.forecasting.conformal import BOUNDS
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, MODELS
-from sales_assets.forecasting.frames import KEYS, LABEL, read_frames
+from sales_assets.forecasting.frames import KEYS, LABEL, Frames, read_frames
+from sales_assets.forecasting.windows import UNKNOWN_STORE, Inputs, sliding_windows
 from tests.conftest import load_and_clean
 
 # What came of a day, rather than what was known of it: these may change with later sales.
@@ -178,6 +179,55 @@ def test_a_member_asks_the_history_nothing_beyond_what_it_is_given(
 
     assert not asked.rows[LABEL].equals(other.rows[LABEL])
     np.testing.assert_array_equal(fitted.predict(asked), fitted.predict(other))
+
+
+def test_scales_places_and_windows_of_a_network_at_the_cutoff_are_the_same(
+    training, changed, cutoff, settings
+):
+    before, after = training.known_at(cutoff), changed.known_at(cutoff)
+    inputs = Inputs.learn(before.rows)
+    assert Inputs.learn(after.rows) == inputs
+
+    learnt, others = (
+        sliding_windows(known, inputs, settings.lstm.past_days, settings.horizon)
+        for known in (before, after)
+    )
+    for name, array in vars(learnt).items():
+        np.testing.assert_array_equal(getattr(others, name), array, err_msg=name)
+    weights, other_weights = (
+        lstm._weights(windows, np.datetime64(cutoff), settings.lstm) for windows in (learnt, others)
+    )
+    np.testing.assert_array_equal(other_weights, weights)
+
+
+def test_a_networks_inputs_at_the_cutoff_are_the_same_but_for_what_came_of_it(
+    training, changed, cutoff, settings
+):
+    """With the later history beside them too: a window itself looks no further than its cutoff."""
+    inputs = Inputs.learn(training.known_at(cutoff).rows)
+    asked, *others = (
+        sliding_windows(frames, inputs, settings.lstm.past_days, settings.horizon)
+        for frames in (
+            training.asked_at(cutoff),
+            changed.asked_at(cutoff),
+            Frames(changed.asked_at(cutoff).rows, changed.history),
+        )
+    )
+
+    for other in others:
+        for name in ("cutoff", "store", "past", "future", "window", "step"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(asked, name), err_msg=name)
+        assert (other.target != asked.target).mean() > 0.5
+
+
+def test_a_store_whose_first_sales_are_later_has_no_place_of_its_own(training, cutoff):
+    """Its own rows from before are dropped here; those of later cutoffs and days stay."""
+    rows = training.rows
+    is_later = (rows["store_id"] != 5) | (rows["date"] > pd.Timestamp(cutoff))
+    inputs = Inputs.learn(Frames(rows[is_later], training.history).known_at(cutoff).rows)
+
+    places = inputs.place(np.array([1, 4, 5, 6, 12])).tolist()
+    assert places == [1, 4, UNKNOWN_STORE, 5, 11]
 
 
 def test_a_backtest_windows_forecasts_weights_and_intervals_never_saw_its_sales(

@@ -3,8 +3,11 @@
 import json
 import logging
 import os
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -40,6 +43,9 @@ WEEK = 7
 LAST_RATE = 0.25
 LOWEST_RATE = 0.02
 
+# What TensorFlow says of itself at every start without a graphics card, at any log level.
+GREETING = (b"before absl::InitializeLog() is called", b"Could not find cuda drivers")
+
 # Inputs of the network, as arrays or tensors: past, future, store.
 Batch = tuple[Any, Any, Any]
 
@@ -53,13 +59,40 @@ def tensorflow(threads: int) -> Any:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     # Rounding would otherwise depend on the processor's instructions.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    import tensorflow as tf
+    with _without_greeting():
+        import tensorflow as tf
 
     if not tf.config.threading.get_intra_op_parallelism_threads():
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.experimental.enable_op_determinism()
     return tf
+
+
+@contextmanager
+def _without_greeting() -> Iterator[None]:
+    """Keep the greeting off a terminal; whatever else is written there comes afterwards.
+
+    Libraries write to the descriptor, past `sys.stderr`. Where that is a file or a pipe it is left
+    alone, so that a log holds even the last words of a process that is killed.
+    """
+    if not os.isatty(2):
+        yield
+        return
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            held.seek(0)
+            for line in held:
+                if not any(words in line for words in GREETING):
+                    os.write(2, line)
 
 
 class LSTM(Member):

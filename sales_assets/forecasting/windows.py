@@ -28,6 +28,8 @@ LEVEL_DAYS = 56
 FURTHEST = 2.0
 # Standard deviations beyond which a feature says nothing more.
 MOST_DEVIATIONS = 10.0
+# A number that deviated by less did not vary.
+LEAST_DEVIATION = 1e-6
 # What counts days or weeks of the year without end is told by the waves of the year as well.
 LEFT_OUT = ("day_of_year", "week_of_year")
 INDICATED = {**CATEGORIES, "weekday": tuple(range(1, WEEKDAYS + 1))}
@@ -82,6 +84,8 @@ class Inputs:
     def of(self, rows: pd.DataFrame) -> Floats:
         """Return the inputs of feature rows; an unknown number counts as the mean.
 
+        So does one that did not vary when the scales were learnt: nothing was learnt of it.
+
         Returns:
             Array of shape (rows, width); all zero where the store does not open.
         """
@@ -94,8 +98,9 @@ class Inputs:
                 column += 1
         for name, mean in self.mean.items():
             number = rows[name].to_numpy(dtype=np.float32, na_value=np.nan)
-            scaled = (number - mean) / max(self.deviation[name], 1e-6)
-            inputs[:, column] = np.nan_to_num(scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS))
+            if self.deviation[name] > LEAST_DEVIATION:
+                scaled = (number - mean) / self.deviation[name]
+                inputs[:, column] = np.nan_to_num(scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS))
             column += 1
         inputs[~rows["is_open"].to_numpy(dtype=bool)] = 0.0
         return inputs
@@ -163,7 +168,7 @@ def sliding_windows(frames: Frames, inputs: Inputs, past_days: int, horizon: int
 def past_of(history: pd.DataFrame, keys: pd.DataFrame, past_days: int) -> Floats:
     """Return the days up to each cutoff, relative to the store's level at the cutoff.
 
-    Days before the history, and stores without any, are zeros.
+    Days before the history, and those of stores without any, are zeros but for their weekday.
 
     Args:
         history: store_id, date, sales, is_open, is_promo, state_holiday, is_school_holiday.
@@ -220,7 +225,8 @@ class _Grid:
     @classmethod
     def of(cls, history: pd.DataFrame) -> Self:
         stores, row = np.unique(history["store_id"].to_numpy(), return_inverse=True)
-        first_day = history["date"].min()
+        # A new store may be asked for alone, without any history; its days count from anywhere.
+        first_day = pd.Timestamp(0) if history.empty else history["date"].min()
         day = (history["date"] - first_day).dt.days.to_numpy()
         is_open, sales = history["is_open"].to_numpy(dtype=bool), history["sales"].to_numpy()
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -234,14 +240,14 @@ class _Grid:
         }
         values = {}
         for name, (column, empty) in columns.items():
-            values[name] = np.full((len(stores) + 1, int(day.max()) + 1), empty)
+            values[name] = np.full((len(stores) + 1, day.max(initial=0) + 1), empty)
             values[name][row, day] = column
         return cls(stores, first_day, values)
 
     def row(self, store_id: NDArray[np.int64]) -> Places:
         """Return each store's row."""
-        row = np.searchsorted(self.stores, store_id).clip(max=len(self.stores) - 1)
-        return np.where(self.stores[row] == store_id, row, len(self.stores))
+        row = np.searchsorted(self.stores, store_id)
+        return np.where(np.isin(store_id, self.stores), row, len(self.stores))
 
     def at(self, name: str, row: Places, days: Places, outside: Any) -> NDArray[Any]:
         """Return values, shape like `days`; `outside` for days that are not in the history."""
