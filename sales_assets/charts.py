@@ -192,7 +192,7 @@ def coverage(table: pd.DataFrame) -> Figure:
 def combinations(table: pd.DataFrame) -> Figure:
     """Return how much worse each combination is than the chosen one, with two standard errors."""
     rows = table[table["cutoff"].isna()].iloc[::-1]
-    figure, axes = _axes("Error of logs, squared, beyond the chosen combination's", "")
+    figure, axes = _axes("Squared log error beyond the chosen one's", "")
     places = np.arange(len(rows))
     for shift, cluster, colour in ((0.12, "stores", BLUE), (-0.12, "windows", ORANGE)):
         axes.errorbar(
@@ -202,7 +202,7 @@ def combinations(table: pd.DataFrame) -> Figure:
             fmt="o",
             markersize=4,
             color=colour,
-            label=f"two standard errors over {cluster}",
+            label=f"2 standard errors, {cluster}",
         )
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_yticks(places, [name.replace("_", " ") for name in rows["combination"]])

@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 BOUNDS = [f"{side}_{level}" for level in LEVELS for side in ("lo", "hi")]
 # A store's own scale counts as much as the chain's after this many days.
 PRIOR_DAYS = 15
+# What weeks of the horizon differ by is believed as much as that they do not after this many.
+PRIOR_WINDOWS = 1
 # A window counts half as much as one that is this much nearer to the forecast.
 HALF_LIFE_DAYS = 180
 # Errors grow with the members' disagreement, though far slower: ten times the one, 1.6 the other.
@@ -187,8 +189,9 @@ def _scales(days: pd.DataFrame, asked_at: pd.Timestamp) -> tuple[pd.Series, pd.S
     stores = (by_store["size"] + PRIOR_DAYS * mean) / (by_store["weight"] + PRIOR_DAYS)
     relative = keys.assign(size=keys["size"] / keys["store_id"].map(stores))
     by_week = relative.groupby("horizon_week")[["size", "weight"]].sum()
-    # The root: half of what weeks differ by is what happened to happen in them.
-    weeks = (by_week["size"] / by_week["weight"]) ** 0.5
+    # The days of a week have much in common, so that it is windows that count here.
+    windows = days["cutoff"].nunique()
+    weeks = (by_week["size"] / by_week["weight"]) ** (windows / (windows + PRIOR_WINDOWS))
     # A store of which nothing is known is treated as one of the noisiest.
     if ANY_STORE not in stores.index:
         stores.loc[ANY_STORE] = stores.quantile(0.9)

@@ -123,8 +123,9 @@ def out_of_fold(backtest: pd.DataFrame) -> pd.DataFrame:
         combined = np.exp(combine(log_forecasts, weights))
         forecasts = log_forecasts.index.to_frame(index=False).assign(forecast=combined)
         one = backtest[judged & (backtest["model"] == next(iter(weights)))]
+        # A member's own deviation is not the ensemble's.
         windows.append(
-            one.drop(columns=["forecast"]).merge(forecasts, on=ROW).assign(model=ENSEMBLE)
+            one.drop(columns=["forecast", "deviation"], errors="ignore").merge(forecasts, on=ROW).assign(model=ENSEMBLE)
         )
     return pd.concat(windows, ignore_index=True)
 
