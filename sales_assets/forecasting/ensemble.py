@@ -124,9 +124,8 @@ def out_of_fold(backtest: pd.DataFrame) -> pd.DataFrame:
         forecasts = log_forecasts.index.to_frame(index=False).assign(forecast=combined)
         one = backtest[judged & (backtest["model"] == next(iter(weights)))]
         # A member's own deviation is not the ensemble's.
-        windows.append(
-            one.drop(columns=["forecast", "deviation"], errors="ignore").merge(forecasts, on=ROW).assign(model=ENSEMBLE)
-        )
+        keys = one.drop(columns=["forecast", "deviation"], errors="ignore")
+        windows.append(keys.merge(forecasts, on=ROW).assign(model=ENSEMBLE))
     return pd.concat(windows, ignore_index=True)
 
 
