@@ -156,6 +156,61 @@ def _stems(axes: Axes, rows: pd.DataFrame, kind: str) -> None:
     axes.grid(axis="y", alpha=0.3)
 
 
+def coverage(table: pd.DataFrame) -> Figure:
+    """Return one model's coverage against its promise, by horizon week and store type.
+
+    Args:
+        table: The model's rows of `intervals.coverage`.
+    """
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    panels = figure.subplots(ncols=2, sharey=True)
+    methods = (("conformal", BLUE, "o", "-"), ("constant_width", GREY, "x", ":"))
+    for axes, name in zip(panels, ("horizon_week", "store_type"), strict=True):
+        for level, rows in table[table["slice"] == name].groupby("level"):
+            promise = float(str(level))
+            axes.axhspan(promise - 5, promise + 5, color=SKY, alpha=0.15, linewidth=0)
+            axes.axhline(promise, color=SKY, linewidth=0.8)
+            for method, colour, marker, line in methods:
+                own = rows[rows["method"] == method].sort_values("value")
+                label = method.replace("_", " ") if level == table["level"].min() else None
+                axes.plot(
+                    own["value"],
+                    100 * own["coverage"],
+                    color=colour,
+                    marker=marker,
+                    linestyle=line,
+                    label=label,
+                )
+        axes.set_xlabel(name.replace("_", " "))
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_title("Coverage, and 5 points around its promise", loc="left", fontsize=11)
+    panels[0].set_ylabel("days inside, %")
+    _legend(panels[1])
+    return figure
+
+
+def combinations(table: pd.DataFrame) -> Figure:
+    """Return how much worse each combination is than the chosen one, with two standard errors."""
+    rows = table[table["cutoff"].isna()].iloc[::-1]
+    figure, axes = _axes("Squared log error beyond the chosen one's", "")
+    places = np.arange(len(rows))
+    for shift, cluster, colour in ((0.12, "stores", BLUE), (-0.12, "windows", ORANGE)):
+        axes.errorbar(
+            1e4 * rows["log_difference"],
+            places + shift,
+            xerr=2e4 * rows[f"log_error_of_{cluster}"].fillna(0),
+            fmt="o",
+            markersize=4,
+            color=colour,
+            label=f"2 standard errors, {cluster}",
+        )
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_yticks(places, [name.replace("_", " ") for name in rows["combination"]])
+    axes.set_xlabel("ten-thousandths; the chosen one is at 0")
+    _legend(axes)
+    return figure
+
+
 def _legend(axes: Axes) -> None:
     """Put the legend above the axes, where it hides nothing."""
     axes.legend(frameon=False, ncols=6, loc="lower right", bbox_to_anchor=(1, 1), fontsize=8)

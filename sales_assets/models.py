@@ -10,6 +10,7 @@ import pandas as pd
 
 from sales_assets import charts
 from sales_assets.forecasting import backtest as backtesting
+from sales_assets.forecasting import ensemble_study as study
 from sales_assets.forecasting.bundle import compose, fit_member, fitted_members
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.features import (
@@ -79,7 +80,9 @@ def backtest(home: Home) -> dg.MaterializeResult:
 def scores(home: Home) -> dg.MaterializeResult:
     """One row a model and slice of the backtest: RMSPE, MAPE, WAPE, RMSSE, bias, coverage.
 
-    Slices are the cutoff, the horizon week and the store type; an empty key means all of them.
+    Beside coverage the intervals' score (winkler) and that of the whole distribution (crps), both
+    of log sales. Slices are the cutoff, the horizon week and the store type; an empty key means
+    all of them.
     """
     with home.warehouse() as con:
         result = backtesting.scores(
@@ -99,10 +102,41 @@ def scores(home: Home) -> dg.MaterializeResult:
             **metadata,
             **{f"rmspe_{name}": float(value) for name, value in by_model.items()},
             "scores": markdown_table(
-                ["model", "rmspe", "mape", "wape", "bias", "coverage_80", "coverage_95"],
+                ["model", "rmspe", "mape", "wape", "bias", "coverage_80", "coverage_95", "crps"],
                 overall.to_dict("records"),
             ),
             "chart": chart(charts.scores_by_cutoff(result), "RMSPE of each model by cutoff"),
+        }
+    )
+
+
+@dg.asset(
+    key=["models", "ensemble_study"],
+    deps=[["models", "backtest"]],
+    group_name="models",
+    kinds={"python", "duckdb"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def ensemble_study(home: Home) -> dg.MaterializeResult:
+    """One row a way to combine the members and backtest window (none: all), the simplest first.
+
+    Weights of a window come from the other windows. Differences are to the chosen combination
+    (is_chosen), of mean squared errors of logs and of percentages, with standard errors over
+    stores and over windows; is_worse: by more than two standard errors of logs over stores.
+    """
+    with home.warehouse() as con:
+        history = con.execute("select * from models.backtest").df()
+        result = study.run(history[history["model"] != ENSEMBLE])
+        replace_table(con, "models.ensemble_study", result)
+        metadata = describe(con, "models.ensemble_study")
+    shown = [name for name in study.COLUMNS if name not in ("cutoff", "weights")]
+    overall = result[result["cutoff"].isna()]
+    return dg.MaterializeResult(
+        metadata={
+            **metadata,
+            "combinations": markdown_table(shown, overall.to_dict("records")),
+            "chart": chart(charts.combinations(result), "Error beyond the chosen combination's"),
         }
     )
 
@@ -243,4 +277,11 @@ def versions(home: Home) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={**metadata, "champion": champion.version})
 
 
-ASSETS = [backtest, scores, *(member_asset(name) for name in MEMBERS), ensemble, versions]
+ASSETS = [
+    backtest,
+    scores,
+    ensemble_study,
+    *(member_asset(name) for name in MEMBERS),
+    ensemble,
+    versions,
+]

@@ -26,8 +26,9 @@ from sales_assets.schedules import monday_morning
 KEYS = {
     "raw/loads", "raw/sales", "raw/stores", "raw/plan", "quality/quarantine",
     "cleaned/sales", "cleaned/stores", "cleaned/plan", "features/training", "features/future",
-    "models/backtest", "models/scores", "models/ensemble", "models/versions",
-    "intervals/calibration", "forecasts/daily", "forecasts/latest", "published/snapshot",
+    "models/backtest", "models/scores", "models/ensemble_study", "models/ensemble",
+    "models/versions", "intervals/calibration", "intervals/coverage", "forecasts/daily",
+    "forecasts/latest", "published/snapshot",
     "forecasts/explanations", "forecasts/explanation_parts",
     *(f"models/{name}" for name in MEMBERS), *(f"insights/{name}" for name in QUESTIONS),
     *(f"insights/{name}" for name in MEANINGS),

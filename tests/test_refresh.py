@@ -23,7 +23,8 @@ TABLES = (
     "cleaned.sales", "cleaned.stores", "cleaned.plan", "insights.promo_effect",
     "insights.stationarity", "insights.autocorrelation",
     "features.training", "features.future", "models.backtest", "models.scores",
-    "models.versions", "intervals.calibration", "forecasts.daily", "forecasts.latest",
+    "models.ensemble_study", "models.versions", "intervals.calibration", "intervals.coverage",
+    "forecasts.daily", "forecasts.latest",
     "forecasts.explanations", "forecasts.explanation_parts",
 )  # fmt: skip
 

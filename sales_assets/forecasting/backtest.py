@@ -14,20 +14,24 @@ from sales_assets.forecasting import frames as frames_module
 from sales_assets.forecasting import metrics
 from sales_assets.forecasting.conformal import (
     BOUNDS,
-    add_intervals,
-    calibrate,
     cross_calibrated,
     horizon_week,
+    judged,
 )
-from sales_assets.forecasting.ensemble import MEMBERS, out_of_fold
+from sales_assets.forecasting.ensemble import MEMBERS, out_of_fold, with_spread
 from sales_assets.forecasting.frames import LABEL, Frames, feature_names
 from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_store import ENSEMBLE, fingerprint_of, library_versions
-from sales_assets.settings import Settings
+from sales_assets.settings import LEVELS, Settings
 
 log = logging.getLogger("sales_assets.backtest")
 
-COLUMNS = ["model", "cutoff", "store_id", "date", "h", "sales", "forecast", *BOUNDS, "fingerprint"]
+COLUMNS = [
+    "model", "cutoff", "store_id", "date", "h", "sales", "forecast", *BOUNDS, "crps", "spread",
+    "deviation", "fingerprint",
+]  # fmt: skip
+# What a window owes to the other windows and members, made anew whenever any of them changes.
+OF_ALL = [*BOUNDS, "crps", "spread"]
 GROUPINGS: tuple[list[str], ...] = (
     [],
     ["cutoff"],
@@ -76,8 +80,10 @@ def run(
         former: An earlier result; forecasts with the same fingerprint are taken from it.
 
     Returns:
-        One row a (model, cutoff, store_id, date) with the columns `COLUMNS`. The ensemble's
-        weights and every interval come from the other windows only.
+        One row a (model, cutoff, store_id, date) with the columns `COLUMNS`: bounds, `crps` (of
+        log sales, by the same residuals), `spread` (the deviation of the members' log forecasts)
+        and `deviation` (a member's own, if it has one). The ensemble's weights and every interval
+        come from the other windows only.
     """
     features = feature_names(frames.rows)
     windows = []
@@ -89,14 +95,14 @@ def run(
             if done is None:
                 done = _forecast(member, known, asked, cutoff, settings)
             windows.append(done.assign(model=name, fingerprint=fingerprint))
-    members = pd.concat(windows, ignore_index=True)
+    members = with_spread(pd.concat(windows, ignore_index=True))
     # The ensemble's forecasts depend on every window, by way of its weights.
     of_all = fingerprint_of(sorted(members["fingerprint"].unique()))
     ensemble = cross_fitted_ensemble(members).assign(fingerprint=of_all)
     both = pd.concat([cross_calibrated(members), ensemble], ignore_index=True)
     order = {name: place for place, name in enumerate((*MEMBERS, ENSEMBLE))}
     return (
-        both[COLUMNS]
+        both.reindex(columns=COLUMNS)
         .sort_values(
             ["model", "cutoff", "store_id", "date"],
             key=lambda column: column.map(order) if column.name == "model" else column,
@@ -105,7 +111,7 @@ def run(
     )
 
 
-def cross_fitted_ensemble(members: pd.DataFrame) -> pd.DataFrame:
+def cross_fitted_ensemble(members: pd.DataFrame, is_scaled: bool = True) -> pd.DataFrame:
     """Return the ensemble's backtest; no window has a part in its own weights or bounds.
 
     A window's bounds come from the ensemble's forecasts of the other windows, combined by weights
@@ -115,8 +121,8 @@ def cross_fitted_ensemble(members: pd.DataFrame) -> pd.DataFrame:
     windows = []
     for cutoff in sorted(members["cutoff"].unique()):
         others = members[members["cutoff"] != cutoff]
-        judged = forecasts[forecasts["cutoff"] == cutoff]
-        windows.append(add_intervals(judged, calibrate(out_of_fold(others))))
+        own = forecasts[forecasts["cutoff"] == cutoff]
+        windows.append(judged(own, out_of_fold(others), is_scaled))
     return pd.concat(windows, ignore_index=True)
 
 
@@ -124,7 +130,7 @@ def _former(former: pd.DataFrame | None, name: str, fingerprint: str) -> pd.Data
     if former is None:
         return None
     same = former[(former["model"] == name) & (former["fingerprint"] == fingerprint)]
-    return None if same.empty else same.drop(columns=BOUNDS)
+    return None if same.empty else same.drop(columns=OF_ALL, errors="ignore")
 
 
 def _forecast(
@@ -134,7 +140,9 @@ def _forecast(
     fitted = member(settings).fit(known, cutoff)
     log_forecast = fitted.predict(asked)
     rows = asked.rows[["cutoff", "store_id", "date", "h"]].assign(
-        sales=np.exp(asked.rows[LABEL].to_numpy(dtype=np.float64)), forecast=np.exp(log_forecast)
+        sales=np.exp(asked.rows[LABEL].to_numpy(dtype=np.float64)),
+        forecast=np.exp(log_forecast),
+        deviation=fitted.deviation(asked),
     )
     # Kaggle's own scoring leaves out days without sales, on which a percentage means nothing.
     rows = rows[rows["sales"].notna()].reset_index(drop=True)
@@ -199,6 +207,16 @@ def _scores(days: pd.DataFrame) -> dict[str, float]:
         "wape": metrics.wape(y, f),
         "rmsse": metrics.rmsse(y[scaled], f[scaled], days["scale"].to_numpy()[scaled]),
         "bias": metrics.bias(y, f),
-        "coverage_80": metrics.coverage(y, days["lo_80"].to_numpy(), days["hi_80"].to_numpy()),
-        "coverage_95": metrics.coverage(y, days["lo_95"].to_numpy(), days["hi_95"].to_numpy()),
+        **_interval_scores(y, days),
+        "crps": float(days["crps"].mean()),
+    }
+
+
+def _interval_scores(y: metrics.Array, days: pd.DataFrame) -> dict[str, float]:
+    bounds = {
+        level: (days[f"lo_{level}"].to_numpy(), days[f"hi_{level}"].to_numpy()) for level in LEVELS
+    }
+    return {
+        **{f"coverage_{level}": metrics.coverage(y, *of) for level, of in bounds.items()},
+        **{f"winkler_{level}": metrics.winkler(y, *of, level) for level, of in bounds.items()},
     }

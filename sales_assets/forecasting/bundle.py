@@ -1,5 +1,6 @@
 """An ensemble's bundle: its members fitted, composed, loaded again, and asked for forecasts."""
 
+import inspect
 import logging
 import time
 from collections.abc import Mapping
@@ -12,9 +13,17 @@ import numpy as np
 import pandas as pd
 
 from sales_assets.errors import ModelStoreError
+from sales_assets.forecasting import conformal
 from sales_assets.forecasting.backtest import COLUMNS, member_fingerprint
 from sales_assets.forecasting.conformal import BOUNDS, add_intervals, calibrate
-from sales_assets.forecasting.ensemble import MEMBERS, Ensemble, combine, fit_weights
+from sales_assets.forecasting.ensemble import (
+    MEMBERS,
+    Ensemble,
+    combine,
+    fit_weights,
+    simplex_weights,
+    spread,
+)
 from sales_assets.forecasting.frames import Frames, feature_names
 from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_card import (
@@ -122,6 +131,8 @@ def compose(
         {name: manifest.fingerprint for name, manifest in members.items()},
         sorted(backtest["fingerprint"].unique()),
         point,
+        # What makes weights and bounds of the same backtest.
+        [inspect.getsource(part) for part in (fit_weights, simplex_weights, conformal)],
     )
     found = store.find(ENSEMBLE, fingerprint)
     if (
@@ -197,8 +208,10 @@ class Bundle:
         log_forecasts = pd.DataFrame(
             {name: member.predict(asked) for name, member in self.members.items()}
         )
+        apart = spread(log_forecasts)
         log_forecasts[ENSEMBLE] = combine(log_forecasts, self.ensemble.weights)
         keys = asked.rows[["cutoff", "store_id", "date", "h"]].reset_index(drop=True)
+        keys = keys.assign(spread=apart)
         is_open = asked.rows["is_open"].to_numpy()
         rows = pd.concat(
             [

@@ -1,18 +1,37 @@
-"""Split-conformal intervals from backtest residuals, scaled by store and horizon.
+"""Conformal intervals from backtest residuals, scaled by store, horizon week and disagreement.
+
+Residuals are of log sales, so an interval's width is a share of the forecast. Each is divided by
+a scale that its own window had no part in, so that what scales get wrong widens the intervals.
 
 Source: Lei et al. (2018), Distribution-free predictive inference for regression, section 5.2
-(locally weighted); one-sided quantiles as in Romano et al. (2019), Conformalized quantile
-regression. Residuals are of log sales, so an interval's width is a share of the forecast.
+(locally weighted); Barber et al. (2021), Predictive inference with the jackknife+ (each residual
+from the others' fit); Barber et al. (2023), Conformal prediction beyond exchangeability (weights
+by age); one-sided quantiles as in Romano et al. (2019), Conformalized quantile regression.
 """
+
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sales_assets.settings import LEVELS
 
+Array = NDArray[np.float64]
+
 BOUNDS = [f"{side}_{level}" for level in LEVELS for side in ("lo", "hi")]
 # A store's own scale counts as much as the chain's after this many days.
-PRIOR_DAYS = 30
+PRIOR_DAYS = 15
+# What weeks of the horizon differ by is believed as much as that they do not after this many.
+PRIOR_WINDOWS = 1
+# A window counts half as much as one that is this much nearer to the forecast.
+HALF_LIFE_DAYS = 180
+# Errors grow with the members' disagreement, though far slower: ten times the one, 1.6 the other.
+SPREAD_POWER = 0.2
+TYPICAL_SPREAD = 0.05
+# Members that agree by chance are no reason for certainty.
+SMALLEST_SPREAD = 0.01
 SMALLEST = 1e-9
 # The store of a model's calibration that stands in for stores without residuals.
 ANY_STORE = -1
@@ -23,60 +42,179 @@ def horizon_week(h: pd.Series) -> pd.Series:
     return (h - 1) // 7 + 1
 
 
-def calibrate(backtest: pd.DataFrame) -> pd.DataFrame:
+def doubt(rows: pd.DataFrame) -> Array:
+    """Return what the members' disagreement on a day multiplies its scale by; 1 is typical.
+
+    Args:
+        rows: Forecasts, with `spread` where the members are known.
+    """
+    if "spread" not in rows:
+        return np.ones(len(rows))
+    spread = rows["spread"].fillna(TYPICAL_SPREAD).clip(lower=SMALLEST_SPREAD)
+    return ((spread / TYPICAL_SPREAD) ** SPREAD_POWER).to_numpy(dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Predictive:
+    """What one model's log sales may be: the log forecast plus a scale times one of the scores.
+
+    Attributes:
+        stores: Scale by store, `ANY_STORE` included.
+        weeks: What the horizon week multiplies it by.
+        scores: Residuals over their scale, ascending.
+        weights: How much each counts; the nearest window's days 1.
+    """
+
+    stores: pd.Series
+    weeks: pd.Series
+    scores: Array
+    weights: Array
+
+    @classmethod
+    def fit(cls, rows: pd.DataFrame, asked_at: pd.Timestamp, is_scaled: bool = True) -> Self:
+        """Learn from a model's out-of-fold forecasts.
+
+        Args:
+            rows: cutoff, store_id, h, sales, forecast, and `spread` where it is known.
+            asked_at: The cutoff that intervals are wanted for; near windows count more.
+            is_scaled: Whether widths differ by store, week and disagreement at all.
+        """
+        days = pd.DataFrame(
+            {
+                "cutoff": rows["cutoff"].to_numpy(),
+                "store_id": rows["store_id"].to_numpy(),
+                "horizon_week": horizon_week(rows["h"]).to_numpy(),
+                "doubt": doubt(rows),
+                "residual": np.log(rows["sales"].to_numpy()) - np.log(rows["forecast"].to_numpy()),
+            }
+        )
+        if not is_scaled:
+            days = days.assign(store_id=ANY_STORE, horizon_week=1, doubt=1.0)
+        stores, weeks = _scales(days, asked_at)
+        scores = np.zeros(len(days))
+        for cutoff in days["cutoff"].unique():
+            own = (days["cutoff"] == cutoff).to_numpy()
+            # A single window has no others; its scales are what there is.
+            others = (stores, weeks) if own.all() else _scales(days[~own], cutoff)
+            scores[own] = days.loc[own, "residual"] / _scale(days[own], *others)
+        order = np.argsort(scores, kind="stable")
+        return cls(stores, weeks, scores[order], _weights(days, asked_at)[order])
+
+    def bounds(self) -> pd.DataFrame:
+        """Return one row a (store_id, horizon_week): the scale and the columns `BOUNDS`."""
+        table = pd.MultiIndex.from_product(
+            [self.stores.index, self.weeks.index], names=["store_id", "horizon_week"]
+        ).to_frame(index=False)
+        table["scale"] = table["store_id"].map(self.stores) * table["horizon_week"].map(self.weeks)
+        for level in LEVELS:
+            share = (1 + level / 100) / 2
+            lower = -_quantile(-self.scores[::-1], self.weights[::-1], share)
+            table[f"lo_{level}"] = table["scale"] * lower
+            table[f"hi_{level}"] = table["scale"] * _quantile(self.scores, self.weights, share)
+        return table
+
+    def crps(self, rows: pd.DataFrame) -> Array:
+        """Return each day's continuous ranked probability score, of log sales; lower is better.
+
+        CRPS = E|X - y| - E|X - X'| / 2, X and X' being drawn from the weighted scores. Source:
+        Gneiting and Raftery (2007), Strictly proper scoring rules, equation 21.
+        """
+        keys = rows.assign(horizon_week=horizon_week(rows["h"]), doubt=doubt(rows))
+        scale = _scale(keys, self.stores, self.weeks)
+        residual = np.log(rows["sales"].to_numpy()) - np.log(rows["forecast"].to_numpy())
+        return scale * crps_of_sample(self.scores, self.weights, residual / scale)
+
+
+def crps_of_sample(sample: Array, weights: Array, y: Array) -> Array:
+    """Return the CRPS of a weighted sample, ascending, at each of the values y."""
+    share = weights / weights.sum()
+    below = np.concatenate([[0.0], np.cumsum(share)])
+    sum_below = np.concatenate([[0.0], np.cumsum(share * sample)])
+    place = np.searchsorted(sample, y, side="right")
+    to_value = y * (2 * below[place] - 1) + sum_below[-1] - 2 * sum_below[place]
+    to_each_other = 2 * np.sum(share * sample * (2 * below[1:] - share - 1))
+    score: Array = to_value - to_each_other / 2
+    return score
+
+
+def calibrate(backtest: pd.DataFrame, asked_at: pd.Timestamp | None = None) -> pd.DataFrame:
     """Return the bounds of each model's intervals, to be added to a log forecast.
 
     Args:
-        backtest: Out-of-fold forecasts: model, store_id, h, sales, forecast.
+        backtest: Out-of-fold forecasts: model, cutoff, store_id, h, sales, forecast, and `spread`
+            where it is known.
+        asked_at: The cutoff that intervals are wanted for; after the last window if not given.
 
     Returns:
-        One row a (model, store_id, horizon_week) with the scale and the columns `BOUNDS`;
-        `store_id` -1 serves stores that the backtest has not seen.
+        One row a (model, store_id, horizon_week) with the scale and the columns `BOUNDS`, for a
+        day of typical disagreement; `store_id` -1 serves stores that the backtest has not seen.
     """
-    return pd.concat(
-        [_calibrate_model(str(model), rows) for model, rows in backtest.groupby("model")],
-        ignore_index=True,
-    )
+    at = backtest["cutoff"].max() if asked_at is None else asked_at
+    return _bounds(_predictives(backtest, at))
 
 
-def _calibrate_model(model: str, rows: pd.DataFrame) -> pd.DataFrame:
-    residuals = pd.DataFrame(
-        {
-            "store_id": rows["store_id"].to_numpy(),
-            "horizon_week": horizon_week(rows["h"]).to_numpy(),
-            "residual": np.log(rows["sales"].to_numpy()) - np.log(rows["forecast"].to_numpy()),
-        }
-    )
+def _predictives(
+    backtest: pd.DataFrame, asked_at: pd.Timestamp, is_scaled: bool = True
+) -> dict[str, Predictive]:
+    return {
+        str(model): Predictive.fit(rows, asked_at, is_scaled)
+        for model, rows in backtest.groupby("model")
+    }
+
+
+def _bounds(predictives: dict[str, Predictive]) -> pd.DataFrame:
+    tables = []
+    for model, predictive in predictives.items():
+        table = predictive.bounds()
+        table.insert(0, "model", model)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _weights(days: pd.DataFrame, asked_at: pd.Timestamp) -> Array:
+    """Return the weight of each day: its window's, the nearest window's being 1."""
+    away = (days["cutoff"] - asked_at).abs().dt.days.to_numpy()
+    weights: Array = 0.5 ** ((away - away.min()) / HALF_LIFE_DAYS)
+    return weights
+
+
+def _scales(days: pd.DataFrame, asked_at: pd.Timestamp) -> tuple[pd.Series, pd.Series]:
+    """Return the mean size of residuals by store, and what a horizon week multiplies it by."""
+    weight = _weights(days, asked_at)
     # A perfect forecast has no scale to divide by.
-    size = residuals["residual"].abs().clip(lower=SMALLEST)
-    by_store = size.groupby(residuals["store_id"])
-    stores = (by_store.sum() + PRIOR_DAYS * size.mean()) / (by_store.count() + PRIOR_DAYS)
-    relative = size / residuals["store_id"].map(stores)
-    weeks = relative.groupby(residuals["horizon_week"]).mean()
-    scale = residuals["store_id"].map(stores) * residuals["horizon_week"].map(weeks)
-    scores = np.sort((residuals["residual"] / scale).to_numpy())
-
+    size = days["residual"].abs().clip(lower=SMALLEST) / days["doubt"]
+    keys = days[["store_id", "horizon_week"]].assign(weight=weight, size=size * weight)
+    by_store = keys.groupby("store_id")[["size", "weight"]].sum()
+    mean = keys["size"].sum() / weight.sum()
+    stores = (by_store["size"] + PRIOR_DAYS * mean) / (by_store["weight"] + PRIOR_DAYS)
+    relative = keys.assign(size=keys["size"] / keys["store_id"].map(stores))
+    by_week = relative.groupby("horizon_week")[["size", "weight"]].sum()
+    # The days of a week have much in common, so that it is windows that count here.
+    windows = days["cutoff"].nunique()
+    weeks = (by_week["size"] / by_week["weight"]) ** (windows / (windows + PRIOR_WINDOWS))
     # A store of which nothing is known is treated as one of the noisiest.
-    stores.loc[ANY_STORE] = stores.quantile(0.9)
-    table = pd.MultiIndex.from_product(
-        [stores.index, weeks.index], names=["store_id", "horizon_week"]
-    ).to_frame(index=False)
-    table.insert(0, "model", model)
-    table["scale"] = table["store_id"].map(stores) * table["horizon_week"].map(weeks)
-    for level in LEVELS:
-        tail = (1 - level / 100) / 2
-        table[f"lo_{level}"] = table["scale"] * _quantile(scores, tail)
-        table[f"hi_{level}"] = table["scale"] * _quantile(scores, 1 - tail)
-    return table
+    if ANY_STORE not in stores.index:
+        stores.loc[ANY_STORE] = stores.quantile(0.9)
+    return stores, weeks / weeks.mean()
 
 
-def _quantile(scores: np.ndarray, share: float) -> float:
-    """Return the conformal quantile: of n + 1 scores, the unseen one being as likely anywhere."""
-    n = len(scores)
-    # Rounded, since 0.1 × 20 computed from 1 - 80/100 is a little less than 2.
-    place = round(share * (n + 1), 9)
-    rank = np.floor(place) if share < 0.5 else np.ceil(place)
-    return float(scores[int(np.clip(rank, 1, n)) - 1])
+def _scale(days: pd.DataFrame, stores: pd.Series, weeks: pd.Series) -> Array:
+    of_store = days["store_id"].map(stores).fillna(stores[ANY_STORE])
+    # A week that was not seen is as the last before it.
+    of_week = weeks.reindex(range(1, int(days["horizon_week"].max()) + 1)).ffill().bfill()
+    scale: Array = (of_store * days["horizon_week"].map(of_week) * days["doubt"]).to_numpy()
+    return scale
+
+
+def _quantile(scores: Array, weights: Array, share: float) -> float:
+    """Return the conformal quantile of ascending scores, the unseen one's weight being one.
+
+    With equal weights: of n + 1 scores, the unseen one being as likely anywhere.
+    """
+    # Rounded, since 0.9 × 20 computed from (1 + 80/100) / 2 is a little more than 18.
+    reached = np.cumsum(weights).round(9)
+    place = np.searchsorted(reached, round(share * (reached[-1] + 1), 9))
+    return float(scores[min(int(place), len(scores) - 1)])
 
 
 def add_intervals(forecasts: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
@@ -86,7 +224,7 @@ def add_intervals(forecasts: pd.DataFrame, calibration: pd.DataFrame) -> pd.Data
     where the forecast is.
 
     Args:
-        forecasts: model, store_id, h, forecast.
+        forecasts: model, store_id, h, forecast, and `spread` where it is known.
         calibration: What `calibrate` returned; weeks beyond its last take its last.
     """
     last_week = int(calibration["horizon_week"].max())
@@ -100,20 +238,37 @@ def add_intervals(forecasts: pd.DataFrame, calibration: pd.DataFrame) -> pd.Data
     )
     bounds = keys.merge(calibration, "left", ["model", "store_id", "horizon_week"])
     result = forecasts.copy()
-    forecast = forecasts["forecast"].to_numpy()
+    forecast, by = forecasts["forecast"].to_numpy(), doubt(forecasts)
     inner_lo, inner_hi = np.zeros(len(forecasts)), np.zeros(len(forecasts))
     for level in sorted(LEVELS):
-        inner_lo = np.minimum(inner_lo, bounds[f"lo_{level}"].to_numpy())
-        inner_hi = np.maximum(inner_hi, bounds[f"hi_{level}"].to_numpy())
+        inner_lo = np.minimum(inner_lo, by * bounds[f"lo_{level}"].to_numpy())
+        inner_hi = np.maximum(inner_hi, by * bounds[f"hi_{level}"].to_numpy())
         result[f"lo_{level}"] = forecast * np.exp(inner_lo)
         result[f"hi_{level}"] = forecast * np.exp(inner_hi)
     return result
 
 
-def cross_calibrated(backtest: pd.DataFrame) -> pd.DataFrame:
+def judged(window: pd.DataFrame, others: pd.DataFrame, is_scaled: bool = True) -> pd.DataFrame:
+    """Return a window of the backtest with the bounds and the CRPS that the others give it.
+
+    Args:
+        window: The forecasts of one cutoff.
+        others: Those of the other cutoffs, which alone calibrate.
+        is_scaled: Whether widths differ at all; if not, every interval is one share wide.
+    """
+    predictives = _predictives(others, window["cutoff"].iloc[0], is_scaled)
+    keys = window if is_scaled else window.assign(h=1, spread=np.nan, store_id=ANY_STORE)
+    result = window.assign(**add_intervals(keys, _bounds(predictives))[BOUNDS])
+    crps = pd.Series(np.nan, index=keys.index)
+    for model, rows in keys.groupby("model"):
+        crps[rows.index] = predictives[str(model)].crps(rows)
+    return result.assign(crps=crps)
+
+
+def cross_calibrated(backtest: pd.DataFrame, is_scaled: bool = True) -> pd.DataFrame:
     """Return the backtest with intervals that its own window did not calibrate."""
     windows = []
     for cutoff in sorted(backtest["cutoff"].unique()):
-        judged = backtest["cutoff"] == cutoff
-        windows.append(add_intervals(backtest[judged], calibrate(backtest[~judged])))
+        own = backtest["cutoff"] == cutoff
+        windows.append(judged(backtest[own], backtest[~own], is_scaled))
     return pd.concat(windows, ignore_index=True)

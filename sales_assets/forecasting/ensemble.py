@@ -77,24 +77,32 @@ def fit_weights(backtest: pd.DataFrame) -> dict[str, float]:
 
     Source: Breiman (1996), Stacked regressions.
     """
-    log_forecasts, log_sales = _wide(backtest)
-    names = list(log_forecasts.columns)
+    log_forecasts, log_sales = wide(backtest)
     errors = log_forecasts.to_numpy() - log_sales.to_numpy()[:, None]
+    return dict(zip(log_forecasts.columns, simplex_weights(errors).tolist(), strict=True))
+
+
+def simplex_weights(errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the shares that make the smallest mean squared sum of errors, shape (rows, members).
+
+    They are not negative and sum to one.
+    """
+    members = errors.shape[1]
     cross = errors.T @ errors / len(errors)
-    scale = float(np.trace(cross)) / len(names)
-    start = np.full(len(names), 1 / len(names))
+    scale = float(np.trace(cross)) / members
+    start = np.full(members, 1 / members)
     solution = minimize(
         lambda weights: weights @ cross @ weights / scale,
         start,
         jac=lambda weights: 2 * cross @ weights / scale,
-        bounds=[(0.0, 1.0)] * len(names),
+        bounds=[(0.0, 1.0)] * members,
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1},
         method="SLSQP",
         options={"ftol": 1e-12, "maxiter": 500},
     )
     # Shares below one in ten thousand are the solver's noise.
     shares = np.where(solution.x < 1e-4, 0.0, solution.x)
-    return dict(zip(names, (shares / shares.sum()).tolist(), strict=True))
+    return shares / shares.sum()
 
 
 def out_of_fold(backtest: pd.DataFrame) -> pd.DataFrame:
@@ -111,13 +119,13 @@ def out_of_fold(backtest: pd.DataFrame) -> pd.DataFrame:
         judged = backtest["cutoff"] == cutoff
         # Of a single window there are no others; equal weights have seen none at all.
         weights = _equal_weights(backtest) if judged.all() else fit_weights(backtest[~judged])
-        log_forecasts, _ = _wide(backtest[judged])
+        log_forecasts, _ = wide(backtest[judged])
         combined = np.exp(combine(log_forecasts, weights))
         forecasts = log_forecasts.index.to_frame(index=False).assign(forecast=combined)
         one = backtest[judged & (backtest["model"] == next(iter(weights)))]
-        windows.append(
-            one.drop(columns=["forecast"]).merge(forecasts, on=ROW).assign(model=ENSEMBLE)
-        )
+        # A member's own deviation is not the ensemble's.
+        keys = one.drop(columns=["forecast", "deviation"], errors="ignore")
+        windows.append(keys.merge(forecasts, on=ROW).assign(model=ENSEMBLE))
     return pd.concat(windows, ignore_index=True)
 
 
@@ -126,7 +134,20 @@ def _equal_weights(backtest: pd.DataFrame) -> dict[str, float]:
     return dict.fromkeys(names, 1 / len(names))
 
 
-def _wide(backtest: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+def with_spread(backtest: pd.DataFrame) -> pd.DataFrame:
+    """Return the members' forecasts with `spread`, how far they are apart on the row's day."""
+    log_forecasts, _ = wide(backtest)
+    apart = spread(log_forecasts).rename("spread").reset_index()
+    return backtest.merge(apart, "left", ROW)
+
+
+def spread(log_forecasts: pd.DataFrame) -> pd.Series:
+    """Return the standard deviation of the members' log forecasts, a column each."""
+    return log_forecasts.std(axis=1)
+
+
+def wide(backtest: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Return log forecasts, a column a member, and log sales, both indexed by `ROW`."""
     members = [name for name in MEMBERS if name in set(backtest["model"])]
     wide = backtest.pivot_table(index=ROW, columns="model", values="forecast")[members]
     sales = backtest.drop_duplicates(ROW).set_index(ROW)["sales"].reindex(wide.index)

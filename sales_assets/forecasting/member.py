@@ -48,6 +48,10 @@ class Member(ABC):
             Array of shape (rows,), finite for every row.
         """
 
+    def deviation(self, asked: Frames) -> NDArray[np.float64]:
+        """Return how far the member's parts are apart in logs; NaN where it has none."""
+        return np.full(len(asked.rows), np.nan)
+
     @abstractmethod
     def save(self, directory: Path) -> None:
         """Write everything that `load` needs into an existing directory, without pickle."""

@@ -51,6 +51,19 @@ def coverage(y: Array, lower: Array, upper: Array) -> float:
     return float(np.mean((lower <= y) & (y <= upper)))
 
 
+def winkler(y: Array, lower: Array, upper: Array, level: float) -> float:
+    """Interval score of log sales: the width, and for each miss 2 / (1 - level) times how far.
+
+    In logs, so that a miss is a share of sales, and the score is still proper: divided by what was
+    sold it would not be. Bounds must be above zero.
+
+    Source: Gneiting and Raftery (2007), Strictly proper scoring rules, equation 43.
+    """
+    low, value, high = np.log(lower), np.log(y), np.log(upper)
+    miss = np.maximum(low - value, 0) + np.maximum(value - high, 0)
+    return float(np.mean(high - low + 2 / (1 - level / 100) * miss))
+
+
 def naive_scales(history: pd.DataFrame) -> pd.Series:
     """Return each store's mean squared error of the seasonal naive of a week, on selling days.
 

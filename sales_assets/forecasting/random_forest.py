@@ -63,6 +63,14 @@ class RandomForest(Member):
         ratios: NDArray[np.float64] = self.pipeline.predict(model_matrix(asked.rows))
         return anchors(asked.rows, self.typical) + ratios
 
+    def deviation(self, asked: Frames) -> NDArray[np.float64]:
+        """Return the standard deviation of what the trees say of each row, in logs."""
+        columns, forest = self.pipeline.named_steps.values()
+        matrix = columns.transform(model_matrix(asked.rows)).astype(np.float32)
+        said = np.stack([tree.predict(matrix) for tree in forest.estimators_])
+        deviation: NDArray[np.float64] = said.std(axis=0)
+        return deviation
+
     def save(self, directory: Path) -> None:
         """Write the pipeline with skops."""
         skops.io.dump(self.pipeline, directory / FILE)

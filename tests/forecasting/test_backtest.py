@@ -138,6 +138,19 @@ def test_every_number_is_finite_and_every_bound_in_order(backtest):
     assert np.isfinite(ordered).all()
     assert (np.diff(ordered, axis=1) >= 0).all()
     assert (backtest["forecast"] > 0).all()
+    assert (backtest["crps"] > 0).all()
+
+
+def test_every_day_says_how_far_the_members_are_apart_and_the_forest_its_trees(backtest):
+    members = backtest[backtest["model"] != ENSEMBLE]
+    logs = np.log(members.pivot_table(index=KEYS, columns="model", values="forecast"))
+
+    for _, rows in backtest.groupby("model"):
+        said = rows.set_index(KEYS)["spread"].reindex(logs.index)
+        assert said.to_numpy() == pytest.approx(logs.std(axis=1).to_numpy())
+    has_deviation = backtest.groupby("model")["deviation"].agg(lambda values: values.notna().all())
+    assert set(has_deviation[has_deviation].index) == {"random_forest"}
+    assert backtest["deviation"].dropna().between(0.0001, 2).all()
 
 
 def test_members_are_fitted_at_each_cutoff_to_what_was_known_then(
@@ -281,6 +294,12 @@ def naive_scale(history, store, cutoff):
     return sum(errors) / len(errors)
 
 
+def winkler(sold, low, high, alpha):
+    """Return the interval score of one day's log sales."""
+    miss = max(math.log(low / sold), math.log(sold / high), 0.0)
+    return math.log(high / low) + 2 / alpha * miss
+
+
 @pytest.mark.parametrize("model", ["lightgbm", "ensemble"])
 @pytest.mark.parametrize(
     ("window", "week", "with_type"),
@@ -319,6 +338,9 @@ def test_the_scores_of_a_slice_agree_with_a_loop(
         "bias": sum(row.forecast for row in days) / sum(row.sales for row in days) - 1,
         "coverage_80": sum(row.lo_80 <= row.sales <= row.hi_80 for row in days) / n,
         "coverage_95": sum(row.lo_95 <= row.sales <= row.hi_95 for row in days) / n,
+        "winkler_80": sum(winkler(row.sales, row.lo_80, row.hi_80, 0.2) for row in days) / n,
+        "winkler_95": sum(winkler(row.sales, row.lo_95, row.hi_95, 0.05) for row in days) / n,
+        "crps": sum(row.crps for row in days) / n,
     }
 
     chosen = table["model"] == model

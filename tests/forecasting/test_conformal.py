@@ -10,9 +10,14 @@ import pytest
 from sales_assets.forecasting.conformal import (
     ANY_STORE,
     BOUNDS,
+    HALF_LIFE_DAYS,
+    SPREAD_POWER,
+    TYPICAL_SPREAD,
+    Predictive,
     add_intervals,
     calibrate,
     cross_calibrated,
+    crps_of_sample,
     horizon_week,
 )
 
@@ -110,18 +115,15 @@ def test_bounds_of_one_store_and_week_are_conformal_quantiles_of_its_residuals(n
 
 
 def test_the_scale_of_a_store_is_drawn_towards_the_chains_where_it_has_few_days():
-    # 10 days of 0.4 and 90 of 0.1: the chain's mean is 0.13, which counts as 30 days more.
+    # 10 days of 0.4 and 90 of 0.1: the chain's mean is 0.13, which counts as 15 days more.
     table = calibrate(
         pd.concat([backtest_of([0.4] * 10, store=1), backtest_of([0.1, -0.1] * 45, store=2)])
     ).set_index("store_id")
 
-    store_1, store_2 = (10 * 0.4 + 30 * 0.13) / 40, (90 * 0.1 + 30 * 0.13) / 120
-    week = (10 * 0.4 / store_1 + 90 * 0.1 / store_2) / 100
-    assert table.loc[1, "scale"] == pytest.approx(store_1 * week)
-    assert table.loc[2, "scale"] == pytest.approx(store_2 * week)
-    assert table.loc[ANY_STORE, "scale"] == pytest.approx(
-        np.quantile([store_1, store_2], 0.9) * week
-    )
+    store_1, store_2 = (10 * 0.4 + 15 * 0.13) / 25, (90 * 0.1 + 15 * 0.13) / 105
+    assert table.loc[1, "scale"] == pytest.approx(store_1)
+    assert table.loc[2, "scale"] == pytest.approx(store_2)
+    assert table.loc[ANY_STORE, "scale"] == pytest.approx(np.quantile([store_1, store_2], 0.9))
 
 
 def test_every_model_store_and_week_has_bounds_and_so_has_any_store():
@@ -227,8 +229,8 @@ def test_intervals_of_a_judged_window_come_from_the_other_windows():
 
     assert len(crossed) == len(backtest)
     pd.testing.assert_frame_equal(
-        crossed[crossed["cutoff"] == first].reset_index(drop=True),
-        add_intervals(judged, calibrate(others)).reset_index(drop=True),
+        crossed[crossed["cutoff"] == first].drop(columns="crps").reset_index(drop=True),
+        add_intervals(judged, calibrate(others, first)).reset_index(drop=True),
         check_exact=True,
     )
 
@@ -258,3 +260,153 @@ def test_a_store_that_only_the_judged_window_has_seen_is_given_intervals_too():
     crossed = cross_calibrated(backtest)
 
     assert np.isfinite(crossed[BOUNDS]).all(axis=None)
+
+
+def drifting(seed, windows=6, growth=1.3):
+    """Return a backtest whose errors grow from window to window."""
+    backtest = generated(seed, windows=windows)
+    grown = growth ** backtest.groupby("cutoff").ngroup()
+    residual = np.log(backtest["sales"] / backtest["forecast"])
+    return backtest.assign(sales=backtest["forecast"] * np.exp(grown * residual))
+
+
+def test_recent_windows_count_more():
+    backtest = drifting(seed=1)
+    width = calibrate(backtest).eval("hi_80 - lo_80").mean()
+    calm_since = calibrate(backtest, backtest["cutoff"].min()).eval("hi_80 - lo_80").mean()
+
+    assert width > 1.05 * calm_since
+
+
+def test_intervals_follow_a_drift_better_than_windows_that_all_count_alike(monkeypatch):
+    backtest = drifting(seed=2)
+    newest = backtest["cutoff"] == backtest["cutoff"].max()
+
+    def coverage():
+        calibration = calibrate(backtest[~newest], backtest["cutoff"].max())
+        return covered(add_intervals(backtest[newest], calibration), 95).mean()
+
+    aware = coverage()
+    monkeypatch.setattr("sales_assets.forecasting.conformal.HALF_LIFE_DAYS", 1e9)
+    assert 0.95 > aware > coverage() + 0.01
+
+
+def test_a_window_of_one_half_life_ago_counts_half():
+    near, far = (
+        pd.Timestamp("2015-01-04"),
+        pd.Timestamp("2015-01-04") - pd.Timedelta(days=HALF_LIFE_DAYS),
+    )
+    rows = pd.concat(
+        [backtest_of([0.1] * 3).assign(cutoff=near), backtest_of([-0.1] * 5).assign(cutoff=far)]
+    )
+
+    weights = Predictive.fit(rows, near).weights
+
+    assert sorted(weights.tolist()) == pytest.approx([0.5] * 5 + [1.0] * 3)
+
+
+@pytest.mark.parametrize(("level", "tolerance"), [(80, 0.02), (95, 0.012)])
+def test_stores_with_few_days_get_what_they_are_promised(level, tolerance):
+    # A scale made from a dozen days fits those days better than any others.
+    rng = np.random.default_rng(3)
+    spread = {store: float(rng.uniform(0.03, 0.4)) for store in range(1, 401)}
+    backtest = generated(seed=4, windows=4, spread=spread)
+    backtest = backtest[backtest["h"] % 11 == 0]
+
+    assert covered(cross_calibrated(backtest), level).mean() == pytest.approx(
+        level / 100, abs=tolerance
+    )
+
+
+def test_days_on_which_the_members_differ_have_wider_intervals():
+    calibration = calibrate(generated(seed=1))
+    asked = pd.DataFrame({"model": "baseline", "store_id": 1, "h": 1, "forecast": [1_000.0] * 5})
+    asked["spread"] = [TYPICAL_SPREAD, 4 * TYPICAL_SPREAD, np.nan, 0.0, 0.01]
+
+    judged = add_intervals(asked, calibration)
+    typical, doubtful, unknown, agreed, nearly = np.log(judged["hi_95"] / 1_000)
+
+    assert doubtful / typical == pytest.approx(4**SPREAD_POWER)
+    assert unknown == pytest.approx(typical)
+    assert agreed == nearly < typical
+    without = add_intervals(asked.drop(columns="spread"), calibration)
+    assert np.log(without["hi_95"] / 1_000).tolist() == pytest.approx([typical] * 5)
+
+
+def test_a_disagreement_that_tells_errors_narrows_the_intervals():
+    rng = np.random.default_rng(8)
+    backtest = generated(seed=8, spread=dict.fromkeys(range(1, 41), 0.1))
+    apart = np.exp(rng.normal(0, 1, len(backtest)))
+    residual = np.log(backtest["sales"] / backtest["forecast"]) * apart**SPREAD_POWER
+    blind = backtest.assign(sales=backtest["forecast"] * np.exp(residual))
+    aware = blind.assign(spread=TYPICAL_SPREAD * apart)
+
+    for level in (80, 95):
+        assert covered(cross_calibrated(aware), level).mean() == pytest.approx(
+            level / 100, abs=0.015
+        )
+    width = [np.log(c["hi_95"] / c["lo_95"]).mean() for c in map(cross_calibrated, (aware, blind))]
+    assert width[0] < width[1]
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 50])
+def test_the_crps_of_a_sample_agrees_with_a_loop(n):
+    rng = np.random.default_rng(n)
+    sample, weights = np.sort(rng.normal(0, 1, n)), rng.uniform(0.1, 1, n)
+    y = np.concatenate([rng.normal(0, 2, 10), sample[:1], [-9.0, 9.0]])
+
+    total = sum(weights)
+    pairs = list(zip(sample, weights, strict=True))
+    apart = sum(v * w * abs(a - b) for a, v in pairs for b, w in pairs) / total**2
+    expected = [sum(w * abs(a - value) for a, w in pairs) / total - apart / 2 for value in y]
+
+    assert crps_of_sample(sample, weights, y) == pytest.approx(expected)
+
+
+def test_the_crps_of_a_day_is_that_of_its_predictive_distribution():
+    backtest = generated(seed=1, windows=3).assign(spread=TYPICAL_SPREAD * 2)
+    at = backtest["cutoff"].max()
+    own = backtest[backtest["cutoff"] == at]
+    predictive = Predictive.fit(backtest[backtest["cutoff"] < at], at)
+    row = own.iloc[[30]]
+    scale = predictive.stores[row["store_id"].iloc[0]] * predictive.weeks[5] * 2**SPREAD_POWER
+    residual = float(np.log(row["sales"] / row["forecast"]).iloc[0])
+
+    crossed = cross_calibrated(backtest)
+    (said,) = crossed[crossed["cutoff"] == at].reset_index(drop=True).loc[[30], "crps"]
+
+    expected = crps_of_sample(scale * predictive.scores, predictive.weights, np.array([residual]))
+    assert said == pytest.approx(expected[0])
+
+
+def test_a_distribution_of_the_right_width_has_the_lowest_crps():
+    rng = np.random.default_rng(9)
+    y, sample = rng.normal(0, 1, 20_000), np.sort(rng.normal(0, 1, 2_000))
+
+    right, narrow, wide = (
+        crps_of_sample(factor * sample, np.ones(2_000), y).mean() for factor in (1.0, 0.5, 2.0)
+    )
+
+    assert right < min(narrow, wide)
+    assert right == pytest.approx(1 / np.sqrt(np.pi), rel=0.03)
+
+
+def test_the_sales_of_a_judged_window_have_no_part_in_the_crps_of_its_other_days():
+    backtest = generated(seed=1, windows=3)
+    first = backtest["cutoff"] == backtest["cutoff"].min()
+    changed = first & (backtest["store_id"] == QUIET[0])
+    other = backtest.assign(sales=backtest["sales"].where(~changed, backtest["sales"] * 3))
+
+    before, after = cross_calibrated(backtest)["crps"], cross_calibrated(other)["crps"]
+
+    pd.testing.assert_series_equal(before[first & ~changed], after[first & ~changed])
+    assert (before[changed] != after[changed]).all()
+
+
+def test_intervals_of_constant_width_are_one_share_of_every_forecast_of_a_window():
+    judged = cross_calibrated(generated(seed=1, windows=3), is_scaled=False)
+    share = judged[BOUNDS].div(judged["forecast"], axis=0)
+
+    spread = share.groupby(judged["cutoff"]).agg(lambda values: values.max() - values.min())
+    assert spread.to_numpy() == pytest.approx(np.zeros(spread.shape), abs=1e-12)
+    assert covered(judged, 80).mean() == pytest.approx(0.8, abs=0.05)

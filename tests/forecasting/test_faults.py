@@ -226,7 +226,7 @@ def test_the_ensembles_bounds_of_a_window_never_saw_its_sales() -> None:
 def test_a_perfect_model_has_finite_bounds() -> None:
     rows = pd.DataFrame(
         {"model": "m", "store_id": 1, "h": range(1, 43), "sales": 100.0, "forecast": 100.0}
-    )
+    ).assign(cutoff=pd.Timestamp("2015-01-04"))
     assert np.isfinite(conformal.calibrate(rows)[BOUNDS]).all(axis=None)
 
 
@@ -234,7 +234,7 @@ def test_the_conformal_ranks_are_exact() -> None:
     residuals = np.arange(1.0, 20.0) / 100
     rows = pd.DataFrame(
         {"model": "m", "store_id": 1, "h": 1, "sales": np.exp(residuals), "forecast": 1.0}
-    )
+    ).assign(cutoff=pd.Timestamp("2015-01-04"))
     (row,) = conformal.calibrate(rows).query("store_id == 1").to_dict("records")
     # Of 19 scores and one unseen the 10 % quantile is the 2nd, the 90 % quantile the 18th.
     assert row["lo_80"] == pytest.approx(0.02)

@@ -83,6 +83,33 @@ def test_coverage_is_the_share_of_days_within_their_bounds_ends_included(lower, 
     assert metrics.coverage(np.array(y), np.array(lower), np.array(upper)) == expected
 
 
+@pytest.mark.parametrize("level", [80, 95])
+def test_the_score_of_intervals_agrees_with_a_loop(level):
+    y, f = generated(300, seed=4)
+    lower, upper = f * 0.85, f * 1.1
+
+    total = 0.0
+    for value, low, high in zip(y.tolist(), lower.tolist(), upper.tolist(), strict=True):
+        total += math.log(high / low)
+        if value < low:
+            total += 2 / (1 - level / 100) * math.log(low / value)
+        if value > high:
+            total += 2 / (1 - level / 100) * math.log(value / high)
+
+    assert metrics.winkler(y, lower, upper, level) == pytest.approx(total / 300)
+
+
+def test_the_score_of_intervals_is_lowest_at_the_true_quantiles():
+    y = np.random.default_rng(5).lognormal(0, 0.2, 50_000)
+
+    scores = [
+        metrics.winkler(y, np.full(50_000, np.exp(-k)), np.full(50_000, np.exp(k)), 80)
+        for k in (0.5 * 0.2, 1.2816 * 0.2, 2.5 * 0.2)
+    ]
+
+    assert scores[1] == min(scores)
+
+
 def history(**sales_by_store):
     """Return a history without holes from each store's series of sales."""
     return pd.concat(
