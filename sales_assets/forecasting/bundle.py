@@ -77,7 +77,7 @@ def fit_member(
         cutoff=cutoff,
         fingerprint=fingerprint,
         data=data,
-        parameters=fitted.parameters.model_dump(),
+        parameters=fitted.parameters.model_dump(mode="json"),
         features=features,
         scores=dict(scores or {}),
     )

@@ -58,17 +58,17 @@ def squared_log_error(backtest, weights):
 
 
 def test_the_models_are_the_members_and_their_ensemble():
-    assert NAMES == ["baseline", "statistical", "random_forest", "lightgbm"]
+    assert NAMES == ["baseline", "statistical", "random_forest", "lightgbm", "lstm"]
     assert (*NAMES, ENSEMBLE) == MODELS
 
 
 @pytest.mark.parametrize(
     "errors",
     [
-        pytest.param([(0, 0.1), (0, 0.1), (0, 0.1), (0, 0.1)], id="alike"),
-        pytest.param([(0, 0.3), (0, 0.2), (0, 0.1), (0, 0.05)], id="better and better"),
-        pytest.param([(0.5, 0.1), (-0.5, 0.1), (2, 0.1), (0, 0.2)], id="biased"),
-        pytest.param([(3, 0.01), (3, 0.02), (3, 0.3), (3, 0.01)], id="all far too high"),
+        pytest.param([(0, 0.1)] * 5, id="alike"),
+        pytest.param([(0, 0.3), (0, 0.2), (0, 0.1), (0, 0.05), (0, 0.04)], id="better and better"),
+        pytest.param([(0.5, 0.1), (-0.5, 0.1), (2, 0.1), (0, 0.2), (0.1, 0.1)], id="biased"),
+        pytest.param([(3, 0.01), (3, 0.02), (3, 0.3), (3, 0.01), (3, 0.1)], id="all far too high"),
     ],
 )
 def test_weights_are_not_negative_and_sum_to_one(errors):
