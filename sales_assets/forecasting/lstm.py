@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import sys
 import tempfile
@@ -41,7 +42,9 @@ CHUNK = 512
 # The judging window's cutoffs: as many days as the weekly cutoffs lie apart.
 WEEK = 7
 LAST_RATE = 0.25
+FIRST_RATE = 0.1
 LOWEST_RATE = 0.02
+WEIGHT_DECAY = 1e-4
 
 # What TensorFlow says of itself at every start without a graphics card, at any log level.
 GREETING = (b"before absl::InitializeLog() is called", b"Could not find cuda drivers")
@@ -162,9 +165,12 @@ class LSTM(Member):
         for number, network in enumerate(self.networks):
             network.save_weights(directory / f"network_{number:03d}.weights.h5")
         tf = tensorflow(self.settings.threads)
+        handlers = logging.root.handlers[:]
         tf.saved_model.save(
             self.served, str(directory / SAVED_MODEL), signatures={"serve": self.served.serve}
         )
+        # TensorFlow gives the root logger a handler here, which would print every line twice.
+        logging.root.handlers[:] = handlers
 
     @classmethod
     def load(cls, directory: Path, settings: Settings) -> Self:
@@ -218,6 +224,10 @@ class _Training:
         self.tf, self.network, self.windows, self.weights = tf, network, windows, weights
         self.chosen, self.seed = chosen, seed
         self.draw = np.random.default_rng(seed)
+        self.optimizer = tf.keras.optimizers.AdamW(
+            chosen.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=1.0
+        )
+        self.step = _step(tf, network, self.optimizer)
 
     def until_worse(self, learnt: NDArray[np.int64], judged: NDArray[np.int64]) -> None:
         """Train until the error on the judged windows has not fallen for some epochs.
@@ -252,18 +262,13 @@ class _Training:
         """Train epoch after epoch; the rate rises for one and falls as a cosine."""
         size = min(self.chosen.batch, len(learnt))
         batches = len(learnt) // size
-        schedule = self.tf.keras.optimizers.schedules.CosineDecay(
-            rate * 0.1,
-            decay_steps=max(batches * (epochs - 1), 1),
-            alpha=LOWEST_RATE,
-            warmup_target=rate,
-            warmup_steps=batches,
-        )
-        step = _step(self.tf, self.network, schedule)
         for epoch in range(1, epochs + 1):
-            started = time.perf_counter()
+            started, losses = time.perf_counter(), []
             order = self.draw.permutation(learnt)[: batches * size].reshape(batches, size)
-            losses = [float(step(*self._hidden(chunk), *self._answers(chunk))) for chunk in order]
+            for number, chunk in enumerate(order):
+                done = (epoch - 1) * batches + number
+                self.optimizer.learning_rate = rate * _share_of_rate(done, batches, epochs)
+                losses.append(float(self.step(*self._hidden(chunk), *self._answers(chunk))))
             yield epoch, float(np.mean(losses)), time.perf_counter() - started
 
     def _hidden(self, chunk: NDArray[np.int64]) -> Batch:
@@ -311,9 +316,19 @@ def _network(tf: Any, chosen: LSTMSettings, inputs: Inputs) -> Any:
     return tf.keras.Model([past, future, store], ratio[:, :, 0])
 
 
-def _step(tf: Any, network: Any, schedule: Any) -> Callable[..., Any]:
+def _share_of_rate(done: int, batches: int, epochs: int) -> float:
+    """Return the share of the highest rate after so many steps: up in an epoch, down as a cosine.
+
+    Source: Loshchilov and Hutter (2017), SGDR: stochastic gradient descent with warm restarts.
+    """
+    if done < batches:
+        return FIRST_RATE + (1 - FIRST_RATE) * done / batches
+    way = (done - batches) / max(batches * (epochs - 1), 1)
+    return LOWEST_RATE + (1 - LOWEST_RATE) * (1 + math.cos(math.pi * way)) / 2
+
+
+def _step(tf: Any, network: Any, optimizer: Any) -> Callable[..., Any]:
     """Return the compiled function that learns one batch and returns its loss."""
-    optimizer = tf.keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=1.0)
     optimizer.build(network.trainable_variables)
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
