@@ -164,7 +164,7 @@ def member_asset(name: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["models", name],
         deps=[["features", "training"], ["models", "scores"]],
-        description=(MEMBERS[name].__doc__ or "").split("Args:")[0].strip(),
+        description=MEMBERS[name].about(),
         group_name="models",
         kinds=KINDS.get(name, {"python"}),
         owners=OWNERS,
@@ -189,6 +189,7 @@ def member_asset(name: str) -> dg.AssetsDefinition:
                 "parameters": manifest.parameters,
                 "learnt_rows": int(frames.rows["is_training"].sum()),
                 "seconds": time.perf_counter() - started,
+                **manifest.counts,
                 **manifest.scores,
                 **_card(home.models, manifest),
             }

@@ -80,9 +80,10 @@ def fit_member(
         parameters=fitted.parameters.model_dump(mode="json"),
         features=features,
         scores=dict(scores or {}),
+        counts=fitted.counts,
     )
     judged = pd.DataFrame(columns=COLUMNS) if backtest is None else backtest
-    facts = Facts(member.__doc__ or "", data_facts(known), judged, champions_own(store, name))
+    facts = Facts(member.about(), data_facts(known), judged, champions_own(store, name))
 
     def write(directory: Path) -> None:
         fitted.save(directory)

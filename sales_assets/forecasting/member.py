@@ -1,5 +1,6 @@
 """What every member of the ensemble can do."""
 
+import inspect
 from abc import ABC, abstractmethod
 from datetime import date
 from pathlib import Path
@@ -31,6 +32,16 @@ class Member(ABC):
     @abstractmethod
     def parameters(self) -> BaseModel:
         """The member's own settings; a change of any of them makes a new version."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the fit counted that someone should know of."""
+        return {}
+
+    @classmethod
+    def about(cls) -> str:
+        """Return what the member is and does, for people."""
+        return inspect.cleandoc((cls.__doc__ or "").split("Args:")[0]).strip()
 
     @abstractmethod
     def fit(self, known: Frames, cutoff: date) -> Self:

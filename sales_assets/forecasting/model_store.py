@@ -47,6 +47,7 @@ class Manifest:
         members: For an ensemble, its members' versions and the hashes of their manifests.
         libraries: Versions of the libraries that made it.
         created_at: When it was written, UTC.
+        counts: What the fit counted, such as series that a model failed on.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Manifest:
     members: dict[str, dict[str, str]]
     libraries: dict[str, str]
     created_at: datetime
+    counts: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the text of the manifest's file."""
@@ -86,6 +88,7 @@ class Draft:
     features: list[str] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)
     members: dict[str, dict[str, str]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

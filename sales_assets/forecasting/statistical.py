@@ -64,6 +64,11 @@ class Statistical(Member):
         """The models, and how far back effects and series go."""
         return self.settings.statistical
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Series that a model failed on, and that took the seasonal naive instead."""
+        return {"fallbacks": 0 if self.fallbacks is None else len(self.fallbacks)}
+
     def fit(self, known: Frames, cutoff: date) -> Self:
         """Estimate the effects, then forecast each store's series of open days."""
         days = selling_days(known.history)

@@ -263,6 +263,17 @@ def test_the_saved_model_answers_in_a_process_that_knows_tensorflow_alone(two, a
     )
 
 
+def test_saving_leaves_the_root_logger_as_it_was(two, tmp_path):
+    """TensorFlow adds a handler to a root logger that has none, and each line comes twice."""
+    handlers = logging.root.handlers[:]
+    logging.root.handlers.clear()
+    try:
+        two.save(tmp_path)
+        assert logging.root.handlers == []
+    finally:
+        logging.root.handlers[:] = handlers
+
+
 def test_scales_and_the_weights_of_each_network_are_saved_beside_it(two, tmp_path, settings):
     two.save(tmp_path)
     loaded = LSTM.load(tmp_path, chosen(settings, seeds=2))

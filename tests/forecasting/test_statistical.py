@@ -137,6 +137,7 @@ def test_failing_stores_are_counted_named_and_saved(
         fitted = Statistical(chosen).fit(known, cutoff)
 
     assert fitted.fallbacks["store_id"].tolist() == [4]
+    assert fitted.counts == {"fallbacks": 1}
     assert "on 1 series, stores 4; MSTL(season_length=12) on store 4" in caplog.text
     assert np.isfinite(fitted.predict(training.asked_at(cutoff))).all()
     fitted.save(tmp_path)
