@@ -93,7 +93,10 @@ class RandomForest(Member):
                         [
                             (
                                 "numbers",
-                                make_pipeline(SimpleImputer(strategy="median"), StandardScaler()),
+                                make_pipeline(
+                                    SimpleImputer(strategy="median", keep_empty_features=True),
+                                    StandardScaler(),
+                                ),
                                 numbers,
                             ),
                             (

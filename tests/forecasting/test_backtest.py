@@ -15,8 +15,8 @@ from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, MODELS, out_of_
 from sales_assets.forecasting.features import (
     backtest_cutoffs,
     build_training,
-    data_fingerprint,
     last_sales_day,
+    window_fingerprints,
 )
 from sales_assets.forecasting.frames import read_frames
 from sales_assets.settings import Settings
@@ -37,8 +37,8 @@ def cutoffs(con, settings):
 
 
 @pytest.fixture(scope="module")
-def data(con):
-    return data_fingerprint(con)
+def data(con, cutoffs):
+    return window_fingerprints(con, cutoffs)
 
 
 @pytest.fixture(scope="module")
