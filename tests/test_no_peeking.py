@@ -118,9 +118,9 @@ def test_what_is_asked_at_the_cutoff_is_the_same_but_for_what_came_of_it(trainin
 
 def test_features_and_labels_of_later_cutoffs_do_change(training, changed, last_day):
     """Without this the tests above could pass because nothing was changed at all."""
-    newest = pd.Timestamp(last_day - timedelta(weeks=1))
-    before = training.rows[training.rows["cutoff"] == newest].set_index(list(KEYS))
-    after = changed.rows[changed.rows["cutoff"] == newest].set_index(list(KEYS))
+    later = pd.Timestamp(last_day - timedelta(weeks=4))
+    before = training.rows[training.rows["cutoff"] == later].set_index(list(KEYS))
+    after = changed.rows[changed.rows["cutoff"] == later].set_index(list(KEYS))
     both = before.index.intersection(after.index)
 
     assert len(both) > 100
