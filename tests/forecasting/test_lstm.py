@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import numpy as np
@@ -317,14 +317,18 @@ def terminal():
     before = os.dup(2)
     os.dup2(theirs, 2)
     os.close(theirs)
-    written = []
+    written, text = [], b""
     try:
         yield written
-        written += os.read(ours, 4096).decode().splitlines()
     finally:
         os.dup2(before, 2)
         os.close(before)
+        # The terminal has no writer any more: what is left in it, and then an error.
+        with suppress(OSError):
+            while chunk := os.read(ours, 4096):
+                text += chunk
         os.close(ours)
+        written += text.decode().splitlines()
 
 
 WARNING = (
