@@ -456,10 +456,10 @@ def test_a_short_half_life_makes_lightgbm_follow_the_last_weeks(training, one_th
     recent = known.rows["date"] > pd.Timestamp(cutoff) - pd.Timedelta(weeks=8)
     shifted = known.rows.assign(log_sales=known.rows["log_sales"] + 0.5 * recent)
     level = {}
-    for half_life in (None, 14):
+    for half_life in (None, 7):
         chosen = one_thread.lightgbm.model_copy(update={"half_life_days": half_life})
         settings = one_thread.model_copy(update={"lightgbm": chosen})
         fitted = LightGBM(settings).fit(Frames(shifted, known.history), cutoff)
         level[half_life] = fitted.predict(asked).mean()
 
-    assert level[14] > level[None] + 0.05
+    assert level[7] > level[None] + 0.05
