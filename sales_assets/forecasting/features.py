@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from sales_assets.errors import SalesError
+from sales_assets.forecasting.frames import HISTORY
 from sales_assets.forecasting.model_store import fingerprint_of
 from sales_assets.settings import Settings
 from sales_assets.warehouse import create_table, read_sql
@@ -134,7 +135,8 @@ def window_fingerprints(con: duckdb.DuckDBPyConnection, cutoffs: list[date]) -> 
                 {"cutoff": cutoff},
             ).fetchall(),
             con.execute(
-                "select count(*), bit_xor(hash(days)) from cleaned.sales as days"
+                # Not all columns: how far out a day lies changes with the days after it.
+                f"select count(*), bit_xor(hash(({HISTORY}))) from cleaned.sales"
                 " where date <= $cutoff",
                 {"cutoff": cutoff},
             ).fetchall(),

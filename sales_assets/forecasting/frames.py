@@ -15,6 +15,8 @@ CATEGORIES = {
     "store_type": ("a", "b", "c", "d"),
     "assortment": ("basic", "extra", "extended"),
 }
+# What members see of the days before a cutoff.
+HISTORY = "store_id, date, sales, is_open, is_promo, state_holiday, is_school_holiday"
 # Columns of a feature row that say which row it is, or what came of it; the rest are features.
 NOT_FEATURES = (*KEYS, "is_training", "is_open", LABEL)
 
@@ -50,10 +52,7 @@ def read_frames(con: duckdb.DuckDBPyConnection, table: str) -> Frames:
     rows = con.execute(f"select * from {table} order by cutoff, store_id, date").df()
     for column, categories in CATEGORIES.items():
         rows[column] = pd.Categorical(rows[column], categories=categories)
-    history = con.execute(
-        "select store_id, date, sales, is_open, is_promo, state_holiday, is_school_holiday"
-        " from cleaned.sales order by store_id, date"
-    ).df()
+    history = con.execute(f"select {HISTORY} from cleaned.sales order by store_id, date").df()
     return Frames(rows, history)
 
 

@@ -271,7 +271,8 @@ def test_a_new_week_of_sales_leaves_the_windows_of_the_backtest_as_they_were(
     build(own_con, settings)
     with_the_week = features.window_fingerprints(own_con, cutoffs)
 
-    own_con.execute("delete from cleaned.sales where date > $1", [last_day - timedelta(weeks=1)])
+    own_con.execute("delete from raw.sales where date > $1", [last_day - timedelta(weeks=1)])
+    cleaned.clean_sales(own_con)
     build(own_con, settings)
     assert features.window_fingerprints(own_con, cutoffs) == with_the_week
 
