@@ -96,7 +96,8 @@ def test_the_run_and_its_metadata_are_in_the_homes_dagster_instance(home: Path) 
         event = instance.get_latest_materialization_event(dg.AssetKey(["forecasts", "daily"]))
     assert event is not None
     assert event.asset_materialization is not None
-    assert event.asset_materialization.metadata["dagster/row_count"].value == STORES * HORIZON * len(MODELS)
+    rows = event.asset_materialization.metadata["dagster/row_count"].value
+    assert rows == STORES * HORIZON * len(MODELS)
 
 
 def test_refreshing_twice_changes_no_row_and_fits_no_model_again(
