@@ -211,10 +211,7 @@ def publish(settings: Settings) -> Path:
             con.execute("copy from database warehouse to snapshot")
         finally:
             con.execute("detach snapshot")
-    for written, final in parquet:
-        written.replace(final)
-    fresh.replace(settings.snapshot_path)
-    return settings.snapshot_path
+    return _swapped(fresh, parquet, settings.snapshot_path)
 
 
 def publish_tables(settings: Settings, tables: list[str]) -> Path:
@@ -236,10 +233,14 @@ def publish_tables(settings: Settings, tables: list[str]) -> Path:
                 con.execute(f"create or replace table snapshot.{table} as from warehouse.{table}")
         finally:
             con.execute("detach snapshot")
+    return _swapped(fresh, parquet, settings.snapshot_path)
+
+
+def _swapped(fresh: Path, parquet: list[tuple[Path, Path]], snapshot: Path) -> Path:
+    """Give what was written beside its final name that name, the snapshot last."""
     for written, final in parquet:
         written.replace(final)
-    fresh.replace(settings.snapshot_path)
-    return settings.snapshot_path
+    return fresh.replace(snapshot)
 
 
 def _parquet_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
