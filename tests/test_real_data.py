@@ -1,6 +1,7 @@
 """The refresh on real stores: models that earn their place.
 
-The settings are the defaults, but for one network where the default averages two.
+The settings are the defaults, but for one network that learns fewer windows, where the default
+averages two.
 
 Needs the files of Kaggle's Rossmann competition, or part of them, in `../shared/data/rossmann`.
 """
@@ -25,6 +26,7 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in SMALL:
             patch.delenv(name)
         patch.setenv("SALES_LSTM__SEEDS", "1")
+        patch.setenv("SALES_LSTM__WINDOWS", "5000")
         sales("refresh", "--source", REAL_DATA, "--home", directory)
     return directory
 
