@@ -11,6 +11,7 @@ from sales_assets import (
     intervals,
     models,
     raw,
+    releases,
     schedules,
     studies,
 )
@@ -28,7 +29,12 @@ _stages = [
 _keys = [list(key.path) for asset in _stages for key in asset.keys]
 
 defs = dg.Definitions(
-    assets=[*_stages, *studies.SPECS, forecasts.publication_asset(upstream=_keys)],
+    assets=[
+        *_stages,
+        *studies.SPECS,
+        forecasts.publication_asset(upstream=_keys),
+        *releases.ASSETS,
+    ],
     asset_checks=checks.CHECKS,
     jobs=[*schedules.JOBS, studies.studies],
     schedules=schedules.SCHEDULES,

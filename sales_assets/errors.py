@@ -15,3 +15,7 @@ class WarehouseError(SalesError):
 
 class ModelStoreError(SalesError):
     """A model version is unknown, incomplete, or not the one that was recorded."""
+
+
+class ReleaseError(SalesError):
+    """What should answer in real time is missing, incomplete, or not what was released."""

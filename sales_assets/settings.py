@@ -251,6 +251,11 @@ class Settings(BaseSettings):
         return self.home / "models"
 
     @property
+    def serving(self) -> Path:
+        """Directory of the release that a service answers with."""
+        return self.home / "serving"
+
+    @property
     def tuning(self) -> Path:
         """Directory of the tuning's trials, which a later run goes on from."""
         return self.home / "tuning"

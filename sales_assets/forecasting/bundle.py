@@ -9,20 +9,17 @@ from datetime import date
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import pandas as pd
 
 from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting import conformal
 from sales_assets.forecasting.backtest import COLUMNS, member_fingerprint
-from sales_assets.forecasting.conformal import BOUNDS, add_intervals, calibrate
+from sales_assets.forecasting.conformal import BOUNDS, calibrate
 from sales_assets.forecasting.ensemble import (
     MEMBERS,
     Ensemble,
-    combine,
     fit_weights,
     simplex_weights,
-    spread,
 )
 from sales_assets.forecasting.frames import Frames, feature_names
 from sales_assets.forecasting.member import Member
@@ -40,7 +37,7 @@ from sales_assets.forecasting.model_store import (
     ModelStore,
     fingerprint_of,
 )
-from sales_assets.forecasting.point import MEDIAN, factors, moved
+from sales_assets.forecasting.point import MEDIAN, factors
 from sales_assets.settings import Settings
 
 log = logging.getLogger("sales_assets.models")
@@ -209,17 +206,5 @@ class Bundle:
         log_forecasts = pd.DataFrame(
             {name: member.predict(asked) for name, member in self.members.items()}
         )
-        apart = spread(log_forecasts)
-        log_forecasts[ENSEMBLE] = combine(log_forecasts, self.ensemble.weights)
-        keys = asked.rows[["cutoff", "store_id", "date", "h"]].reset_index(drop=True)
-        keys = keys.assign(spread=apart)
-        is_open = asked.rows["is_open"].to_numpy()
-        rows = pd.concat(
-            [
-                keys.assign(model=model, forecast=np.where(is_open, np.exp(values), 0.0))
-                for model, values in log_forecasts.items()
-            ],
-            ignore_index=True,
-        )
-        with_bounds = moved(add_intervals(rows, self.ensemble.calibration), self.ensemble.factors)
-        return with_bounds.assign(version=self.manifest.version)[FORECAST_COLUMNS]
+        forecasts = self.ensemble.forecast(asked.rows, log_forecasts)
+        return forecasts.assign(version=self.manifest.version)[FORECAST_COLUMNS]

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from sales_assets.forecasting.baseline import Baseline
+from sales_assets.forecasting.conformal import BOUNDS, add_intervals
 from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.lstm import LSTM
 from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_store import ENSEMBLE
+from sales_assets.forecasting.point import moved
 from sales_assets.forecasting.random_forest import RandomForest
 from sales_assets.forecasting.statistical import Statistical
 
@@ -56,6 +58,62 @@ class Ensemble:
         file = directory / "factors.json"
         factors = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         return cls(weights, pd.read_parquet(directory / "calibration.parquet"), factors)
+
+    def forecast(self, rows: pd.DataFrame, log_forecasts: pd.DataFrame) -> pd.DataFrame:
+        """Return the members' and the ensemble's forecasts with intervals.
+
+        Where members are missing, the others share their weights, and the ensemble's intervals
+        are on each side as wide as the widest of its own and of theirs.
+
+        Args:
+            rows: The rows that were asked for: cutoff, store_id, date, h and is_open.
+            log_forecasts: What the members say of them, a column each, one member or more.
+
+        Returns:
+            One row a (cutoff, store_id, date, model): h, forecast and bounds in EUR; a closed day
+            is exactly 0, bounds included.
+        """
+        weights = _shared(self.weights, list(log_forecasts))
+        keys = rows[["cutoff", "store_id", "date", "h"]].reset_index(drop=True)
+        keys = keys.assign(spread=spread(log_forecasts))
+        is_open = rows["is_open"].to_numpy()
+        says = log_forecasts.assign(**{ENSEMBLE: combine(log_forecasts, weights)})
+        forecasts = pd.concat(
+            [
+                keys.assign(model=model, forecast=np.where(is_open, np.exp(values), 0.0))
+                for model, values in says.items()
+            ],
+            ignore_index=True,
+        )
+        with_bounds = add_intervals(forecasts, self.calibration)
+        if set(weights) != set(self.weights):
+            used = [name for name, weight in weights.items() if weight > 0]
+            with_bounds = _widened(with_bounds, used)
+        return moved(with_bounds, self.factors).drop(columns="spread")
+
+
+def _shared(weights: Mapping[str, float], present: list[str]) -> dict[str, float]:
+    """Return the weights of the members that are present, summing to one."""
+    if set(weights) <= set(present):
+        return dict(weights)
+    own = {name: weight for name, weight in weights.items() if name in present}
+    total = sum(own.values())
+    if total == 0:
+        return {name: 1 / len(own) for name in own}
+    return {name: weight / total for name, weight in own.items()}
+
+
+def _widened(forecasts: pd.DataFrame, used: list[str]) -> pd.DataFrame:
+    """Return the ensemble's bounds as far from its forecast as the farthest of the used models'."""
+    result = forecasts.copy()
+    of = {model: rows.index for model, rows in forecasts.groupby("model")}
+    forecast = forecasts["forecast"].to_numpy()
+    for bound in BOUNDS:
+        share = forecasts[bound].to_numpy() / np.where(forecast > 0, forecast, 1.0)
+        farthest = np.minimum if bound.startswith("lo") else np.maximum
+        widest = farthest.reduce([share[of[model]] for model in (ENSEMBLE, *used)])
+        result.loc[of[ENSEMBLE], bound] = widest * forecast[of[ENSEMBLE]]
+    return result
 
 
 def combine(log_forecasts: pd.DataFrame, weights: Mapping[str, float]) -> NDArray[np.float64]:

@@ -49,11 +49,17 @@ class Frames:
 
 def read_frames(con: duckdb.DuckDBPyConnection, table: str) -> Frames:
     """Read `features.training` or `features.future` with the cleaned history beside it."""
-    rows = con.execute(f"select * from {table} order by cutoff, store_id, date").df()
-    for column, categories in CATEGORIES.items():
-        rows[column] = pd.Categorical(rows[column], categories=categories)
+    rows = as_rows(con.execute(f"select * from {table} order by cutoff, store_id, date"))
     history = con.execute(f"select {HISTORY} from cleaned.sales order by store_id, date").df()
     return Frames(rows, history)
+
+
+def as_rows(result: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Return the feature rows of an executed query, texts as categories."""
+    rows = result.df()
+    for column, categories in CATEGORIES.items():
+        rows[column] = pd.Categorical(rows[column], categories=categories)
+    return rows
 
 
 def feature_names(rows: pd.DataFrame) -> list[str]:

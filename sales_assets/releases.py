@@ -1,0 +1,43 @@
+"""The last stage: what was published, handed to the service that answers in real time."""
+
+import logging
+
+import dagster as dg
+
+from sales_assets.forecasting.release import write_release
+from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
+
+log = logging.getLogger("sales_assets.releases")
+
+
+@dg.asset(
+    key=["serving", "ensemble"],
+    deps=[["published", "snapshot"]],
+    group_name="serving",
+    kinds={"python", "parquet"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def ensemble(home: Home) -> dg.MaterializeResult:
+    """The release in `serving/`: the ensemble in use, and the data that its features need.
+
+    A service answers with the release that is there; it is replaced atomically.
+    """
+    settings, store = home.settings, home.models
+    with told_plainly():
+        chosen = store.chosen()
+        assert chosen is not None, "models/ensemble comes first"
+    with home.warehouse() as con:
+        release = write_release(con, settings.serving, store, chosen.version)
+    log.info("released %s with %s", release.version, release.data)
+    return dg.MaterializeResult(
+        metadata={
+            "version": release.version,
+            "cutoff": str(release.cutoff),
+            "horizon": release.horizon,
+            "path": dg.MetadataValue.path(str((settings.serving / release.data).absolute())),
+        }
+    )
+
+
+ASSETS = [ensemble]

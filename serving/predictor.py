@@ -1,0 +1,197 @@
+"""Forecasts in real time, without Dagster, Ray or HTTP: one release, loaded and verified."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sales_assets.errors import SalesError
+from sales_assets.forecasting.bundle import FORECAST_COLUMNS
+from sales_assets.forecasting.ensemble import MEMBERS, Ensemble
+from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
+from sales_assets.forecasting.release import Release
+from sales_assets.settings import Settings
+from serving.features import Change, LiveFeatures
+
+log = logging.getLogger("serving")
+
+# What a member says of asked rows: log forecasts of shape (rows,).
+Ask = Callable[[Frames], NDArray[np.float64]]
+
+
+class UnknownStoreError(SalesError):
+    """A store that the release has no plan for."""
+
+
+class OutsideHorizonError(SalesError):
+    """A day before or after those that the release can forecast."""
+
+
+class ContradictionError(SalesError):
+    """Two changes of one day that cannot both be."""
+
+
+class NoMemberError(SalesError):
+    """No member of the ensemble answers."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was forecast, and what could not take part.
+
+    Attributes:
+        forecasts: One row a (store_id, date, model), every coming day of each asked store, with
+            the columns of `forecasts.daily`.
+        asked: The rows that were forecast, with the plan as it was asked for.
+        degraded: Members that gave no answer.
+    """
+
+    forecasts: pd.DataFrame
+    asked: Frames
+    degraded: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """An ensemble, its members, and the features of the coming days of every store.
+
+    Attributes:
+        release: What is loaded.
+        ensemble: Weights and intervals.
+        features: The features of the release's data.
+        members: What answers for each member; those that are missing count as failed.
+    """
+
+    release: Release
+    ensemble: Ensemble
+    features: LiveFeatures
+    members: Mapping[str, Ask]
+
+    @classmethod
+    def load(cls, home: Path, settings: Settings) -> Self:
+        """Load the present release of a home with all its members.
+
+        Raises:
+            SalesError: There is no release, or a file is not the one that was recorded.
+        """
+        release = Release.read(home / "serving")
+        settings = settings.model_copy(update={"horizon": release.horizon})
+        store = ModelStore(home / "models")
+        directories = member_directories(store, release)
+        ensemble = Ensemble.load(store.verified(ENSEMBLE, release.version, release.manifest_sha256))
+        members: dict[str, Ask] = {
+            name: MEMBERS[name].load(directory, settings).predict
+            for name, directory in directories.items()
+        }
+        features = LiveFeatures(release.verified(home / "serving"), settings)
+        return cls(release, ensemble, features, members)
+
+    def forecast(self, store_ids: list[int], changes: list[Change] | None = None) -> Answer:
+        """Forecast every coming day of some stores.
+
+        Args:
+            store_ids: The stores, in any order; those of the changes belong to them.
+            changes: What is to differ from the plan, all of it together.
+
+        Raises:
+            UnknownStoreError: A store is not in the plan.
+            OutsideHorizonError: A change is not of a coming day.
+            ContradictionError: Two changes of one day differ.
+            NoMemberError: No member answers.
+        """
+        asked = self.asked(store_ids, changes)
+        says: dict[str, NDArray[np.float64]] = {}
+        for name in self.ensemble.weights:
+            try:
+                says[name] = self.members[name](asked)
+            except Exception:
+                # Whatever fails in one member must not take the others with it.
+                log.exception("%s gives no answer", name)
+        return self.answer(asked, says)
+
+    def asked(self, store_ids: list[int], changes: list[Change] | None = None) -> Frames:
+        """Return the rows that `forecast` asks the members for."""
+        changes = list(dict.fromkeys(changes or []))
+        stores = {*store_ids, *(change.store_id for change in changes)}
+        self._check(stores, changes)
+        return self.features.of(sorted(stores), changes)
+
+    def answer(self, asked: Frames, says: Mapping[str, NDArray[np.float64]]) -> Answer:
+        """Return the forecasts that follow from what the members say of the asked rows.
+
+        Args:
+            asked: What `asked` returned.
+            says: Log forecasts by member; those that are missing count as failed.
+        """
+        if not says:
+            raise NoMemberError("No member of the ensemble answers.")
+        # The order of the members decides the last bit of their mean.
+        present = {name: says[name] for name in self.ensemble.weights if name in says}
+        forecasts = self.ensemble.forecast(asked.rows, pd.DataFrame(present))
+        return Answer(
+            forecasts.assign(version=self.release.version)[FORECAST_COLUMNS],
+            asked,
+            tuple(name for name in self.ensemble.weights if name not in says),
+        )
+
+    def check_days(self, days: Iterable[tuple[int, date]]) -> None:
+        """Say whether these days of stores can be forecast.
+
+        Raises:
+            UnknownStoreError: A store is not in the plan.
+            OutsideHorizonError: A day is not a coming one.
+        """
+        wanted = set(days)
+        unknown = sorted({store for store, _ in wanted} - self.stores)
+        if unknown:
+            raise UnknownStoreError(f"There is no store {', '.join(map(str, unknown))}.")
+        for day in sorted({day for _, day in wanted}):
+            if not self.first_day <= day <= self.last_day:
+                raise OutsideHorizonError(
+                    f"{day} is not among the days that can be forecast, {self.first_day} to "
+                    f"{self.last_day}."
+                )
+
+    def _check(self, stores: set[int], changes: list[Change]) -> None:
+        days = [(change.store_id, change.date) for change in changes]
+        self.check_days([*days, *((store, self.first_day) for store in stores)])
+        for (store, day), times in Counter(days).items():
+            if times > 1:
+                raise ContradictionError(f"Store {store} cannot have two different plans on {day}.")
+
+    @property
+    def stores(self) -> frozenset[int]:
+        """The stores that can be asked for."""
+        return self.features.store_ids
+
+    @property
+    def first_day(self) -> date:
+        """The first day that can be asked for."""
+        return self.release.cutoff + timedelta(days=1)
+
+    @property
+    def last_day(self) -> date:
+        """The last day that can be asked for."""
+        return self.release.cutoff + timedelta(days=self.release.horizon)
+
+
+def member_directories(store: ModelStore, release: Release) -> dict[str, Path]:
+    """Return where each member of a release is, verified.
+
+    Raises:
+        ModelStoreError: A version is missing, or a file is not the one that was recorded.
+    """
+    store.verified(ENSEMBLE, release.version, release.manifest_sha256)
+    manifest = store.manifest(ENSEMBLE, release.version)
+    return {
+        name: store.verified(name, member["version"], member["manifest_sha256"])
+        for name, member in manifest.members.items()
+    }

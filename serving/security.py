@@ -1,0 +1,164 @@
+"""Who may ask: keys that are kept as hashes, and how often each of them may ask."""
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+from sales_assets.errors import SalesError
+
+Role = Literal["read", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+PREFIX = "sales_"
+# A key is random, not chosen: so many bytes cannot be guessed from a plain hash.
+KEY_BYTES = 32
+
+
+class AccessError(SalesError):
+    """A key cannot be added, revoked or read; the message says why."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is kept of a key.
+
+    Attributes:
+        name: Whose it is, or what for.
+        role: `read` asks for forecasts, `admin` also changes what answers.
+        sha256: Hash of the key; the key itself is told once and kept nowhere.
+        created_at: When it was added, UTC.
+    """
+
+    name: str
+    role: Role
+    sha256: str
+    created_at: str
+
+
+class Keys:
+    """The keys of a home, read again whenever their file has changed.
+
+    Args:
+        path: The file; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: tuple[int, int] | None = None
+        self._keys: dict[str, Key] = {}
+
+    def all(self) -> list[Key]:
+        """Return the keys by name.
+
+        Raises:
+            AccessError: The file is damaged.
+        """
+        try:
+            stat = self.path.stat()
+        except FileNotFoundError:
+            self._seen, self._keys = None, {}
+            return []
+        if (stat.st_mtime_ns, stat.st_ino) != self._seen:
+            self._keys = self._read()
+            self._seen = (stat.st_mtime_ns, stat.st_ino)
+        return sorted(self._keys.values(), key=lambda key: key.name)
+
+    def add(self, name: str, role: Role = "read") -> str:
+        """Add a key and return it; it cannot be had again.
+
+        Raises:
+            AccessError: The name is taken or unusable.
+        """
+        if not NAME.fullmatch(name):
+            raise AccessError(
+                f"{name!r} is no name for a key; use up to 64 of a to z, 0 to 9, dot, dash and "
+                "underscore, a letter or digit first."
+            )
+        present = self.all()
+        if any(key.name == name for key in present):
+            raise AccessError(f"There is a key named {name} already; revoke it first.")
+        text = PREFIX + secrets.token_urlsafe(KEY_BYTES)
+        created_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._write([*present, Key(name, role, _hashed(text), created_at)])
+        return text
+
+    def revoke(self, name: str) -> None:
+        """Forget a key; a running service refuses it from now on.
+
+        Raises:
+            AccessError: There is no such key.
+        """
+        present = self.all()
+        if all(key.name != name for key in present):
+            known = ", ".join(key.name for key in present) or "none"
+            raise AccessError(f"There is no key named {name}; keys there are: {known}.")
+        self._write([key for key in present if key.name != name])
+
+    def owner(self, text: str) -> Key | None:
+        """Return whose key that is, or nothing; the time it takes does not tell how near it was."""
+        presented, found = _hashed(text), None
+        for key in self.all():
+            if hmac.compare_digest(key.sha256, presented):
+                found = key
+        return found
+
+    def _read(self) -> dict[str, Key]:
+        try:
+            values = json.loads(self.path.read_text(encoding="utf-8"))
+            keys = [Key(**value) for value in values]
+            if any(key.role not in ROLES for key in keys):
+                raise ValueError("a role is unknown")
+        except (OSError, ValueError, TypeError) as error:
+            raise AccessError(f"{self.path} cannot be read: {error}.") from None
+        return {key.name: key for key in keys}
+
+    def _write(self, keys: list[Key]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.path.with_suffix(".tmp")
+        fresh.unlink(missing_ok=True)
+        text = json.dumps([asdict(key) for key in keys], indent=2) + "\n"
+        # Of no one else's business, from the first byte.
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        fresh.replace(self.path)
+
+
+class RateLimit:
+    """A bucket of tokens for each caller: so many at once, and so many a second after that.
+
+    Args:
+        per_second: How fast a bucket fills.
+        burst: How many tokens it holds.
+        now: The clock, in seconds; tests pass their own.
+    """
+
+    def __init__(
+        self, per_second: float, burst: int, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.per_second, self.burst, self.now = per_second, burst, now
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def wait(self, caller: str) -> float:
+        """Take a token and return 0, or return the seconds until there will be one."""
+        now = self.now()
+        tokens, since = self._buckets.get(caller, (float(self.burst), now))
+        tokens = min(self.burst, tokens + (now - since) * self.per_second)
+        if tokens < 1:
+            self._buckets[caller] = (tokens, now)
+            return (1 - tokens) / self.per_second
+        self._buckets[caller] = (tokens - 1, now)
+        return 0.0
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,147 @@
+"""A release is complete and as it was written, or it is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sales_assets.errors import ReleaseError
+from sales_assets.forecasting.model_store import ENSEMBLE, Draft, ModelStore
+from sales_assets.forecasting.release import FILE, Release, write_release
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "models")
+
+
+@pytest.fixture
+def version(store: ModelStore, con: duckdb.DuckDBPyConnection) -> str:
+    ((cutoff,),) = con.execute("select max(date) from cleaned.sales").fetchall()
+    draft = Draft(cutoff=cutoff, fingerprint="0" * 64)
+    return store.save(ENSEMBLE, draft, lambda path: (path / "weights.json").touch()).version
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "serving"
+
+
+@pytest.fixture
+def release(
+    con: duckdb.DuckDBPyConnection, directory: Path, store: ModelStore, version: str
+) -> Release:
+    return write_release(con, directory, store, version)
+
+
+def test_a_release_is_read_as_it_was_written(
+    release: Release, directory: Path, store: ModelStore, version: str
+) -> None:
+    assert Release.read(directory) == release
+    assert release.version == version
+    assert release.manifest_sha256 == store.manifest_sha256(ENSEMBLE, version)
+    assert release.horizon == 42
+    assert {path.name for path in release.verified(directory).iterdir()} == set(release.files)
+
+
+def test_the_data_are_the_cleaned_tables(
+    release: Release, directory: Path, con: duckdb.DuckDBPyConnection
+) -> None:
+    for table in ("sales", "stores", "plan"):
+        path = release.verified(directory) / f"{table}.parquet"
+        expected = con.table(f"cleaned.{table}")
+        ((differing,),) = con.execute(
+            f"select count(*) from (from read_parquet('{path}') except all from cleaned.{table})"
+        ).fetchall()
+        assert differing == 0
+        assert con.read_parquet(str(path)).shape == expected.shape
+
+
+def test_the_same_data_are_written_once(
+    release: Release,
+    directory: Path,
+    store: ModelStore,
+    version: str,
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    before = (directory / release.data / "sales.parquet").stat()
+    assert write_release(con, directory, store, version) == release
+    assert (directory / release.data / "sales.parquet").stat() == before
+    assert {path.name for path in directory.iterdir()} == {FILE, release.data}
+
+
+def test_data_that_were_changed_are_written_again(
+    release: Release,
+    directory: Path,
+    store: ModelStore,
+    version: str,
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    (directory / release.data / "plan.parquet").write_bytes(b"")
+    assert write_release(con, directory, store, version) == release
+    release.verified(directory)
+
+
+def test_the_data_of_the_release_before_stay_and_older_ones_go(
+    release: Release,
+    directory: Path,
+    store: ModelStore,
+    version: str,
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    (directory / "data-20140101-000000000000").mkdir()
+    former = replace(release, data="data-20140601-111111111111")
+    (directory / former.data).mkdir()
+    (directory / FILE).write_text(former.to_json())
+
+    write_release(con, directory, store, version)
+
+    assert {path.name for path in directory.iterdir()} == {FILE, release.data, former.data}
+
+
+def test_what_a_killed_run_left_is_no_obstacle(
+    directory: Path, store: ModelStore, version: str, con: duckdb.DuckDBPyConnection
+) -> None:
+    (directory / ".partial" / "sales.parquet").mkdir(parents=True)
+    write_release(con, directory, store, version).verified(directory)
+    assert not (directory / ".partial").exists()
+
+
+def test_without_a_release_it_is_told_what_to_do(directory: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"There is no .*release\.json; run `sales refresh`"):
+        Release.read(directory)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": "x"}', '{"cutoff": "yesterday"}'])
+def test_a_damaged_release_is_told(directory: Path, text: str) -> None:
+    directory.mkdir()
+    (directory / FILE).write_text(text)
+    with pytest.raises(ReleaseError, match=r"release\.json cannot be read"):
+        Release.read(directory)
+
+
+@pytest.mark.parametrize("name", ["sales.parquet", "stores.parquet", "plan.parquet"])
+def test_a_changed_or_missing_file_is_refused(release: Release, directory: Path, name: str) -> None:
+    path = directory / release.data / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ReleaseError, match=f"{name} is not the file that was released"):
+        release.verified(directory)
+    path.unlink()
+    with pytest.raises(ReleaseError, match=f"{name} is not the file that was released"):
+        release.verified(directory)
+
+
+@pytest.mark.parametrize(
+    "data", ["..", "", "../elsewhere", "/tmp", "data-20140101-000000000000/.."]
+)
+def test_names_that_lead_elsewhere_are_refused(
+    release: Release, directory: Path, data: str
+) -> None:
+    values = json.loads((directory / FILE).read_text())
+    (directory / FILE).write_text(json.dumps({**values, "data": data}))
+    with pytest.raises(ReleaseError, match="names other files"):
+        Release.read(directory).verified(directory)

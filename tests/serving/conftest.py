@@ -1,0 +1,118 @@
+"""A loaded release, and the interface on a port of its own, answered in this process."""
+
+import asyncio
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import uvicorn
+
+from sales_assets.forecasting.explanations import explain
+from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.lightgbm import LightGBM
+from sales_assets.forecasting.model_store import ModelStore
+from sales_assets.settings import Settings
+from serving.api import create_app
+from serving.predictor import Answer, Predictor, member_directories
+from serving.security import Keys, RateLimit
+
+
+@pytest.fixture(scope="session")
+def predictor(home: Path, settings: Settings) -> Predictor:
+    return Predictor.load(home, settings)
+
+
+@dataclass
+class InProcess:
+    """The service without Ray: members are called where the interface runs."""
+
+    predictor: Predictor | None
+    member: LightGBM
+    refused: str | None = None
+
+    async def forecast(self, predictor: Predictor, asked: Frames) -> Answer:
+        says = {name: member(asked) for name, member in predictor.members.items()}
+        return predictor.answer(asked, says)
+
+    async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame:
+        return explain(self.member, asked)
+
+
+@dataclass
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Client:
+    """Asks a port of this machine."""
+
+    port: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def get(self, path: str) -> Reply:
+        return self.ask(urllib.request.Request(self._url(path), headers=self.headers))
+
+    def post(self, path: str, body: Any) -> Reply:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **self.headers}
+        return self.ask(urllib.request.Request(self._url(path), data, headers, method="POST"))
+
+    def ask(self, request: urllib.request.Request) -> Reply:
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return Reply(reply.status, dict(reply.headers), reply.read())
+        except urllib.error.HTTPError as error:
+            return Reply(error.code, dict(error.headers), error.read())
+
+    def _url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+@pytest.fixture(scope="session")
+def service(home: Path, predictor: Predictor, settings: Settings) -> InProcess:
+    directories = member_directories(ModelStore(home / "models"), predictor.release)
+    return InProcess(predictor, LightGBM.load(directories["lightgbm"], settings))
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return Keys(tmp_path / "keys.json")
+
+
+@pytest.fixture
+def limit() -> RateLimit:
+    return RateLimit(per_second=1000, burst=1000)
+
+
+@pytest.fixture
+def client(service: InProcess, keys: Keys, limit: RateLimit) -> Iterator[Client]:
+    """A client of the interface, which runs until the test has ended."""
+    config = uvicorn.Config(create_app(service, keys, limit), port=0, log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.01)
+        yield Client(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join()

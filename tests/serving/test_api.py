@@ -1,0 +1,316 @@
+"""The interface over HTTP: what is asked is answered, and what cannot be is told which field."""
+
+import http.client
+import math
+import urllib.request
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from sales_assets import warehouse
+from sales_assets.forecasting.model_store import ENSEMBLE
+from sales_assets.settings import Settings
+from serving import api
+from serving.predictor import Predictor
+from serving.security import Keys, RateLimit
+from tests.serving.conftest import Client, InProcess, Reply
+
+
+@pytest.fixture(scope="module")
+def latest(home: Path, settings: Settings) -> pd.DataFrame:
+    with warehouse.connect_snapshot(settings.model_copy(update={"home": home})) as con:
+        days = con.table("forecasts.latest").df()
+    return days.assign(date=days["date"].dt.strftime("%Y-%m-%d"))
+
+
+def day(predictor: Predictor, h: int) -> str:
+    return str(predictor.release.cutoff + timedelta(days=h))
+
+
+def instances(*days: tuple[int, str], **plan: Any) -> dict[str, Any]:
+    return {"instances": [{"store_id": store, "date": day, **plan} for store, day in days]}
+
+
+def assert_problem(reply: Reply, status: int, *words: str) -> None:
+    assert reply.status == status
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert reply.json["status"] == status
+    assert reply.json["title"]
+    for word in words:
+        assert word in reply.json["detail"]
+
+
+def test_planned_days_are_answered_as_published_and_in_the_order_asked(
+    client: Client, predictor: Predictor, latest: pd.DataFrame
+) -> None:
+    days = [(7, day(predictor, 3)), (3, day(predictor, 42)), (7, day(predictor, 1))]
+    body = client.post("/v1/predict", instances(*days)).json
+
+    assert body["model"] == {
+        "version": predictor.release.version, "cutoff": str(predictor.release.cutoff)
+    }  # fmt: skip
+    assert body["degraded"] == []
+    assert [(found["store_id"], found["date"]) for found in body["predictions"]] == days
+    for found in body["predictions"]:
+        rows = latest[(latest["store_id"] == found["store_id"]) & (latest["date"] == found["date"])]
+        rows = rows.set_index("model")
+        expected = rows.loc[ENSEMBLE]
+        assert found["h"] == expected["h"]
+        assert found["forecast"] == pytest.approx(expected["forecast"], rel=1e-6)
+        for level in ("80", "95"):
+            bounds = [expected[f"lo_{level}"], expected[f"hi_{level}"]]
+            assert found["intervals"][level] == pytest.approx(bounds, rel=1e-6)
+        members = rows["forecast"].drop(ENSEMBLE).to_dict()
+        assert found["members"] == pytest.approx(members, rel=1e-6)
+        assert found["contributions"] is None
+
+
+def test_a_closed_day_is_exactly_zero(client: Client, predictor: Predictor) -> None:
+    body = client.post("/v1/predict", instances((3, day(predictor, 2)), is_open=False)).json
+    (found,) = body["predictions"]
+    assert found["forecast"] == 0
+    assert found["intervals"] == {"80": [0, 0], "95": [0, 0]}
+    assert found["plan"]["is_open"] is False
+
+
+def test_levels_and_explanations_are_given_where_they_are_asked_for(
+    client: Client, predictor: Predictor
+) -> None:
+    open_day = next(
+        h for h in range(1, 8) if (predictor.release.cutoff + timedelta(days=h)).weekday() == 2
+    )
+    asked = instances((3, day(predictor, open_day)), is_open=True, state_holiday="none")
+    body = client.post("/v1/predict", {**asked, "level": [95], "explain": True}).json
+    (found,) = body["predictions"]
+    assert set(found["intervals"]) == {"95"}
+    shares = found["contributions"]
+    together = math.prod(1 + share / 100 for share in shares.values())
+    usual_day = found["members"]["lightgbm"] / together
+    assert 0.2 < usual_day / found["forecast"] < 5
+    assert "promotion" in shares
+
+
+def test_the_stores_and_their_days_are_listed(client: Client, predictor: Predictor) -> None:
+    body = client.get("/v1/stores").json
+    assert [store["store_id"] for store in body["stores"]] == list(range(1, 13))
+    assert (body["first_day"], body["last_day"]) == (day(predictor, 1), day(predictor, 42))
+
+
+@pytest.mark.parametrize(("days", "expected"), [(1, 1), (10, 10), (42, 42), (366, 42)])
+def test_a_stores_forecast_stands_beside_its_last_eight_weeks(
+    client: Client, predictor: Predictor, days: int, expected: int
+) -> None:
+    body = client.get(f"/v1/stores/5/forecast?days={days}").json
+    assert [found["date"] for found in body["predictions"]] == [
+        day(predictor, h) for h in range(1, expected + 1)
+    ]
+    assert len(body["history"]) == 56
+    assert body["history"][-1]["date"] == str(predictor.release.cutoff)
+    assert body["store"]["store_id"] == 5
+
+
+def test_a_scenario_is_told_beside_the_plan(
+    client: Client, predictor: Predictor, latest: pd.DataFrame
+) -> None:
+    shut = [{"date": day(predictor, h), "is_open": False} for h in (8, 9, 10)]
+    body = client.post("/v1/stores/5/scenario", {"changes": shut}).json
+
+    rows = latest[(latest["store_id"] == 5) & (latest["model"] == ENSEMBLE)]
+    assert body["planned_total"] == pytest.approx(rows["forecast"].sum())
+    assert body["scenario_total"] == pytest.approx(
+        sum(found["forecast"] for found in body["predictions"])
+    )
+    differences = [found["difference"] for found in body["days"]]
+    assert body["difference"] == pytest.approx(sum(differences))
+    assert [found["scenario"] for found in body["days"]][7:10] == [0, 0, 0]
+    assert body["difference"] < 0
+
+
+def test_a_scenario_unlike_the_past_is_answered_with_a_warning(
+    client: Client, predictor: Predictor
+) -> None:
+    past = predictor.asked([5]).history
+    sundays = past[past["date"].dt.dayofweek == 6]
+    assert not sundays["is_open"].any(), "the store of this test opens on Sundays"
+    sunday = next(
+        date
+        for h in range(1, 8)
+        if (date := predictor.release.cutoff + timedelta(days=h)).weekday() == 6
+    )
+    year, week, _ = sunday.isocalendar()
+    body = client.post(
+        "/v1/stores/5/scenario",
+        {"changes": [{"week": f"{year}-W{week:02}", "is_open": True, "is_promo": True}]},
+    ).json
+    assert "The store has never sold on Sundays." in body["warnings"]
+
+    assert [found["date"] for found in body["days"] if found["planned"] != found["scenario"]]
+
+    past_week = {"changes": [{"week": "2013-W20", "is_promo": True}]}
+    assert_problem(client.post("/v1/stores/5/scenario", past_week), 422, day(predictor, 1))
+    usual = {"changes": [{"date": day(predictor, 1), "is_school_holiday": True}]}
+    assert client.post("/v1/stores/5/scenario", usual).json["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "instances"),
+        ({"instances": []}, "instances"),
+        ({"instances": {}}, "instances"),
+        ({"instances": [{"store_id": 3}]}, "instances.0.date"),
+        ({"instances": [{"store_id": "3", "date": "2015-01-01"}]}, "instances.0.store_id"),
+        ({"instances": [{"store_id": 0, "date": "2015-01-01"}]}, "instances.0.store_id"),
+        ({"instances": [{"store_id": 3.5, "date": "2015-01-01"}]}, "instances.0.store_id"),
+        ({"instances": [{"store_id": 3, "date": 20150101}]}, "instances.0.date"),
+        ({"instances": [{"store_id": 3, "date": "2015-02-30"}]}, "instances.0.date"),
+        ({"instances": [{"store_id": 3, "date": "2015-01-01", "promo": 1}]}, "instances.0.promo"),
+        (
+            {"instances": [{"store_id": 3, "date": "2015-01-01", "is_promo": 1}]},
+            "instances.0.is_promo",
+        ),
+        (
+            {"instances": [{"store_id": 3, "date": "2015-01-01", "state_holiday": "b"}]},
+            "instances.0.state_holiday",
+        ),
+        ({"instances": [{"store_id": 3, "date": "2015-01-01"}], "level": [50]}, "level.0"),
+        ({"instances": [{"store_id": 3, "date": "2015-01-01"}] * 5001}, "instances"),
+        (b"{", "body"),
+        (b'{"instances": [{"store_id": NaN, "date": "2015-01-01"}]}', "instances.0.store_id"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_request_that_cannot_be_used_names_the_field(
+    client: Client, body: Any, field: str
+) -> None:
+    reply = client.post("/v1/predict", body)
+    assert_problem(reply, 422)
+    assert any(error["field"].startswith(field) for error in reply.json["errors"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"date": "2015-01-01", "week": "2015-W01"}, {"week": "2015-W60"}, {"week": "next"}],
+    ids=str,
+)
+def test_a_change_names_one_day_or_one_week(client: Client, change: dict[str, str]) -> None:
+    reply = client.post("/v1/stores/5/scenario", {"changes": [{**change, "is_promo": True}]})
+    assert_problem(reply, 422, "changes.0")
+
+
+@pytest.mark.parametrize("path", ["/v1/stores/77/forecast", "/v1/nothing"])
+def test_what_is_not_there_is_a_problem_too(client: Client, path: str) -> None:
+    assert_problem(client.get(path), 404)
+
+
+def test_unknown_stores_and_other_days_are_told(client: Client, predictor: Predictor) -> None:
+    first, last = day(predictor, 1), day(predictor, 42)
+    assert_problem(client.post("/v1/predict", instances((77, first))), 404, "no store 77")
+    for h in (0, 43):
+        reply = client.post("/v1/predict", instances((3, day(predictor, h))))
+        assert_problem(reply, 422, first, last)
+    both = instances((3, first), is_promo=True)
+    both["instances"].append({**both["instances"][0], "is_promo": False})
+    assert_problem(client.post("/v1/predict", both), 422, "Store 3", first)
+
+
+def test_a_body_that_is_no_text_is_refused(client: Client) -> None:
+    assert_problem(client.post("/v1/predict", b"\xff"), 400)
+
+
+def test_bodies_are_limited(client: Client) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=60)
+    connection.putrequest("POST", "/v1/predict")
+    connection.putheader("Content-Length", str(api.MAX_BODY + 1))
+    connection.endheaders()
+    # It is answered before anything of the body was sent.
+    reply = connection.getresponse()
+    assert_problem(Reply(reply.status, dict(reply.headers), reply.read()), 413, "2,000,000")
+    connection.close()
+
+    def chunks() -> Any:
+        yield b"{}"
+
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{client.port}/v1/predict", chunks(), method="POST"
+    )
+    assert_problem(client.ask(request), 411)
+
+
+def test_with_keys_only_their_owners_are_answered(client: Client, keys: Keys) -> None:
+    assert client.get("/v1/stores").status == 200
+    text = keys.add("planner")
+    for authorization in ("", "Bearer", "Bearer wrong", f"Basic {text}", text):
+        reply = replace(client, headers={"Authorization": authorization}).get("/v1/stores")
+        assert_problem(reply, 401, "key is needed")
+        assert reply.headers["www-authenticate"] == "Bearer"
+    known = replace(client, headers={"Authorization": f"Bearer {text}"})
+    assert known.get("/v1/stores").status == 200
+    assert client.get("/healthz").status == 200
+    keys.revoke("planner")
+    keys.add("another")
+    assert known.get("/v1/stores").status == 401
+
+
+class TestWithALowLimit:
+    @pytest.fixture
+    def limit(self) -> RateLimit:
+        return RateLimit(per_second=0.1, burst=2)
+
+    def test_who_asks_too_often_is_told_when_to_come_back(self, client: Client) -> None:
+        assert [client.get("/v1/stores").status for _ in range(2)] == [200, 200]
+        reply = client.get("/v1/stores")
+        assert_problem(reply, 429)
+        assert 1 <= int(reply.headers["retry-after"]) <= 10
+        assert client.get("/readyz").status == 200
+
+
+def test_until_a_release_is_loaded_the_service_is_not_ready(
+    client: Client, service: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "predictor", None)
+    assert client.get("/healthz").status == 200
+    for path in ("/readyz", "/v1/stores", "/v1/stores/3/forecast"):
+        reply = client.get(path)
+        assert_problem(reply, 503)
+        assert int(reply.headers["retry-after"]) > 0
+
+
+def test_an_error_of_ours_tells_nothing_of_the_inside(
+    client: Client, service: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("secret path /x")
+
+    monkeypatch.setattr(service, "forecast", fail)
+    reply = client.get("/v1/stores/3/forecast")
+    assert_problem(reply, 500)
+    assert b"secret" not in reply.body
+
+
+def test_the_model_is_told(client: Client, predictor: Predictor) -> None:
+    body = client.get("/v1/model").json
+    assert body["horizon"] == 42
+    assert body["weights"] == dict(predictor.ensemble.weights)
+    assert body["refused"] is None
+
+
+def test_every_answer_has_the_headers_that_browsers_go_by(client: Client) -> None:
+    for path in ("/healthz", "/v1/stores", "/nothing"):
+        headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+
+
+def test_the_description_names_every_path_and_its_problems(client: Client) -> None:
+    body = client.get("/openapi.json").json
+    assert set(body["paths"]) == {
+        "/healthz", "/readyz", "/v1/model", "/v1/stores", "/v1/predict",
+        "/v1/stores/{store_id}/forecast", "/v1/stores/{store_id}/scenario",
+    }  # fmt: skip
+    problem = body["paths"]["/v1/predict"]["post"]["responses"]["422"]
+    assert "Problem" in str(problem)
