@@ -28,7 +28,7 @@ KEYS = {
     "cleaned/sales", "cleaned/stores", "cleaned/plan", "features/training", "features/future",
     "models/backtest", "models/scores", "models/ensemble_study", "models/ensemble",
     "models/versions", "intervals/calibration", "intervals/coverage", "forecasts/daily",
-    "forecasts/latest", "published/snapshot",
+    "forecasts/latest", "published/snapshot", "serving/ensemble",
     "forecasts/explanations", "forecasts/explanation_parts",
     *(f"models/{name}" for name in MEMBERS), *(f"insights/{name}" for name in QUESTIONS),
     *(f"insights/{name}" for name in MEANINGS),
@@ -49,7 +49,7 @@ def test_every_asset_says_what_it_is(key: str) -> None:
     assert spec.description
     assert spec.group_name in {
         "raw", "cleaned", "insights", "features", "models", "intervals", "forecasts", "published",
-        "studies",
+        "serving", "studies",
     }  # fmt: skip
     assert spec.owners
     assert spec.kinds
@@ -57,7 +57,7 @@ def test_every_asset_says_what_it_is(key: str) -> None:
 
 def test_everything_that_is_published_comes_before_the_snapshot() -> None:
     upstream = {dep.asset_key.to_user_string() for dep in SPECS["published/snapshot"].deps}
-    assert upstream == KEYS - {"published/snapshot"}
+    assert upstream == KEYS - {"published/snapshot", "serving/ensemble"}
 
 
 def test_no_study_is_part_of_a_refresh_nor_of_materialize_all() -> None:
