@@ -26,7 +26,7 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in SMALL:
             patch.delenv(name)
         patch.setenv("SALES_LSTM__SEEDS", "1")
-        patch.setenv("SALES_LSTM__WINDOWS", "5000")
+        patch.setenv("SALES_LSTM__WINDOWS", "4000")
         sales("refresh", "--source", REAL_DATA, "--home", directory)
     return directory
 

@@ -119,10 +119,10 @@ def test_an_ensemble_that_comes_back_is_the_newest_again(
     training: Frames, settings: Settings, last_day: date, store: ModelStore
 ) -> None:
     cutoffs = features.backtest_cutoffs(last_day, settings)
-    composed = []
+    composed, result = [], None
     for days in (182, 100, 182, 182):
         chosen = with_baseline_days(settings, days)
-        result = backtest.run(training, cutoffs, dict.fromkeys(cutoffs, "data"), chosen)
+        result = backtest.run(training, cutoffs, dict.fromkeys(cutoffs, "data"), chosen, result)
         for name in MEMBERS:
             fit_member(store, name, training, last_day, "data", chosen)
         members = fitted_members(store, feature_names(training.rows), last_day, "data", chosen)
