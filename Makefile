@@ -10,7 +10,7 @@ DEMO := var/demo
 # The demo trains one network, and for half as long.
 QUICK := SALES_LSTM__SEEDS=1 SALES_LSTM__EPOCHS=4 SALES_LSTM__LAST_EPOCHS=1
 
-.PHONY: help setup demo test lint check dev bench lock
+.PHONY: help setup demo test lint check dev serve bench lock
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,9 @@ check: lint test ## Lint and test, as CI does
 
 dev: setup ## Open the Dagster UI on port 3000
 	@$(BIN)/sales dev --home $(if $(wildcard $(DEMO)/warehouse.duckdb),$(DEMO),var)
+
+serve: setup ## Answer over HTTP on port 8000
+	@$(BIN)/sales serve --home $(if $(wildcard $(DEMO)/serving/release.json),$(DEMO),var)
 
 bench: setup ## Measure a full-size refresh, the LSTM's answers, and every model beside other methods
 	@$(BIN)/python -m benchmarks.refresh

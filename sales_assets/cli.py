@@ -11,6 +11,7 @@ from sales_assets.errors import SalesError
 from sales_assets.settings import MAX_HORIZON, Settings
 
 FORMATS = ("table", "csv", "json", "parquet")
+ROLES = ("read", "admin")
 STUDIES = ("loss", "ablation", "importance", "tuning")
 
 
@@ -228,6 +229,54 @@ def dev(port: int, host: str, source: Path | None, home: Path | None) -> None:
     from sales_assets.runs import open_ui
 
     open_ui(Settings.load(), host, port)
+
+
+@main.command()
+@click.option("--port", type=int, default=8000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Others need a key.")
+@home_option
+def serve(port: int, host: str, home: Path | None) -> None:
+    """Answer over HTTP with the newest release, until stopped."""
+    from serving.local import serve_here
+
+    serve_here(Settings.choose(home=home), host, port, tell=lambda line: click.echo(line, err=True))
+
+
+@main.group()
+def keys() -> None:
+    """Add, list and revoke the keys that the service knows."""
+
+
+@keys.command("add")
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), default="read", show_default=True)
+@home_option
+def add_key(name: str, role: Any, home: Path | None) -> None:
+    """Print a new key for NAME; it cannot be had again."""
+    from serving.security import Keys
+
+    click.echo(Keys(Settings.choose(home=home).keys_path).add(name, role))
+    click.echo("Send it as the header  Authorization: Bearer KEY", err=True)
+
+
+@keys.command("list")
+@home_option
+def list_keys(home: Path | None) -> None:
+    """List the keys' names, roles and dates."""
+    from serving.security import Keys
+
+    for key in Keys(Settings.choose(home=home).keys_path).all():
+        click.echo(f"{key.name}\t{key.role}\t{key.created_at}")
+
+
+@keys.command("revoke")
+@click.argument("name")
+@home_option
+def revoke_key(name: str, home: Path | None) -> None:
+    """Forget the key of NAME; a running service refuses it from now on."""
+    from serving.security import Keys
+
+    Keys(Settings.choose(home=home).keys_path).revoke(name)
 
 
 @main.command()

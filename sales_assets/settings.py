@@ -271,6 +271,11 @@ class Settings(BaseSettings):
         return self.home / "cache" / "statistical"
 
     @property
+    def keys_path(self) -> Path:
+        """File of the keys that a service knows, as hashes."""
+        return self.home / "keys.json"
+
+    @property
     def scratch(self) -> Path:
         """Directory for files that no one keeps; on the same disk as the rest of the home."""
         return self.home / "tmp"

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.types import Lifespan
 
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.frames import Frames
@@ -381,13 +382,16 @@ HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Respons
 }
 
 
-def create_app(service: Service, keys: Keys, limit: RateLimit) -> FastAPI:
+def create_app(
+    service: Service, keys: Keys, limit: RateLimit, lifespan: Lifespan[FastAPI] | None = None
+) -> FastAPI:
     """Return the application.
 
     Args:
         service: What answers.
         keys: Who may ask; as long as there are none, everyone who can reach the port.
         limit: How often each of them may.
+        lifespan: What goes on as long as the application is up.
     """
     app = FastAPI(
         title="Sales forecasts",
@@ -396,6 +400,7 @@ def create_app(service: Service, keys: Keys, limit: RateLimit) -> FastAPI:
         # Their script would come from elsewhere.
         docs_url=None,
         redoc_url=None,
+        lifespan=lifespan,
     )
     app.state.service, app.state.keys, app.state.limit = service, keys, limit
     app.include_router(router)

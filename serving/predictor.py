@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Self
@@ -83,16 +83,27 @@ class Predictor:
             SalesError: There is no release, or a file is not the one that was recorded.
         """
         release = Release.read(home / "serving")
-        settings = settings.model_copy(update={"horizon": release.horizon})
-        store = ModelStore(home / "models")
-        directories = member_directories(store, release)
-        ensemble = Ensemble.load(store.verified(ENSEMBLE, release.version, release.manifest_sha256))
+        alone = cls.without_members(release, home, settings)
+        store, own = ModelStore(home / "models"), _of_release(settings, release)
         members: dict[str, Ask] = {
-            name: MEMBERS[name].load(directory, settings).predict
-            for name, directory in directories.items()
+            name: MEMBERS[name].load(member_directory(store, release, name), own).predict
+            for name in alone.ensemble.weights
         }
-        features = LiveFeatures(release.verified(home / "serving"), settings)
-        return cls(release, ensemble, features, members)
+        return replace(alone, members=members)
+
+    @classmethod
+    def without_members(cls, release: Release, home: Path, settings: Settings) -> Self:
+        """Load everything of a release but its members, which others are to ask.
+
+        Raises:
+            SalesError: A file is not the one that was recorded.
+        """
+        ensemble = Ensemble.load(
+            ModelStore(home / "models").verified(ENSEMBLE, release.version, release.manifest_sha256)
+        )
+        data = release.verified(home / "serving")
+        features = LiveFeatures(data, _of_release(settings, release))
+        return cls(release, ensemble, features, members={})
 
     def forecast(self, store_ids: list[int], changes: list[Change] | None = None) -> Answer:
         """Forecast every coming day of some stores.
@@ -183,15 +194,16 @@ class Predictor:
         return self.release.cutoff + timedelta(days=self.release.horizon)
 
 
-def member_directories(store: ModelStore, release: Release) -> dict[str, Path]:
-    """Return where each member of a release is, verified.
+def member_directory(store: ModelStore, release: Release, name: str) -> Path:
+    """Return where a member of a release is, verified.
 
     Raises:
         ModelStoreError: A version is missing, or a file is not the one that was recorded.
     """
     store.verified(ENSEMBLE, release.version, release.manifest_sha256)
-    manifest = store.manifest(ENSEMBLE, release.version)
-    return {
-        name: store.verified(name, member["version"], member["manifest_sha256"])
-        for name, member in manifest.members.items()
-    }
+    member = store.manifest(ENSEMBLE, release.version).members[name]
+    return store.verified(name, member["version"], member["manifest_sha256"])
+
+
+def _of_release(settings: Settings, release: Release) -> Settings:
+    return settings.model_copy(update={"horizon": release.horizon})

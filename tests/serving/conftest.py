@@ -21,7 +21,7 @@ from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.settings import Settings
 from serving.api import create_app
-from serving.predictor import Answer, Predictor, member_directories
+from serving.predictor import Answer, Predictor, member_directory
 from serving.security import Keys, RateLimit
 
 
@@ -87,8 +87,8 @@ class Client:
 
 @pytest.fixture(scope="session")
 def service(home: Path, predictor: Predictor, settings: Settings) -> InProcess:
-    directories = member_directories(ModelStore(home / "models"), predictor.release)
-    return InProcess(predictor, LightGBM.load(directories["lightgbm"], settings))
+    directory = member_directory(ModelStore(home / "models"), predictor.release, "lightgbm")
+    return InProcess(predictor, LightGBM.load(directory, settings))
 
 
 @pytest.fixture

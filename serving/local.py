@@ -1,0 +1,146 @@
+"""`sales serve`: Ray, Serve and the application of `config.yaml` on this machine, until stopped."""
+
+import http.client
+import logging
+import os
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sales_assets.errors import SalesError
+from sales_assets.forecasting.release import Release
+from sales_assets.settings import Settings
+from serving.security import Keys
+
+CONFIG = Path(__file__).parent / "config.yaml"
+# Ray's own choices, which it reads when it is imported or started.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    # Replicas would listen on a port of their own, on every address of the machine.
+    "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",
+    # Workers would otherwise yield to whatever else runs here.
+    "RAY_worker_niceness": "0",
+}
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - bound only where someone says so
+LOGS = Path(tempfile.gettempdir(), "ray", "session_latest", "logs", "serve")
+START_S = 300
+OBJECT_STORE_BYTES = 200_000_000
+
+
+def serve_here(settings: Settings, host: str, port: int, tell: Callable[[str], None]) -> None:
+    """Serve the home's release on this machine until SIGINT or SIGTERM.
+
+    Args:
+        settings: The home.
+        host: Address to bind; anything but loopback needs a key.
+        port: Port to bind.
+        tell: Receives what a person should know, a line each.
+
+    Raises:
+        SalesError: There is no release, no key for a public address, or the port is taken.
+    """
+    release = Release.read(settings.serving)
+    if host not in LOOPBACK and not Keys(settings.keys_path).all():
+        raise SalesError(
+            f"Without a key the service binds to 127.0.0.1 only, and not to {host}; add one by "
+            "`sales keys add NAME`."
+        )
+    _check_free(host, port)
+    os.environ.update(ENVIRONMENT)
+    import ray
+    from ray import serve as ray_serve
+
+    serve: Any = ray_serve
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    # Ray's own handlers, set just now, would end this process before anything is stopped.
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        _deploy(serve, _config(settings.home.absolute(), host, port))
+        tell(f"Loading {release.version}, which knows sales up to {release.cutoff} …")
+        _wait(_reachable(host), port, stop)
+        if not stop.is_set():
+            tell(f"Ready: http://{_reachable(host)}:{port}/ answers; Ctrl-C stops it.")
+            if not Keys(settings.keys_path).all():
+                tell("No key is needed, as long as there are none; only this machine can ask.")
+        stop.wait()
+    finally:
+        tell("Stopping …")
+        serve.shutdown()
+        ray.shutdown()
+
+
+def _config(home: Path, host: str, port: int) -> dict[str, Any]:
+    """Return `config.yaml` for this home and address."""
+    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    config["http_options"] |= {"host": host, "port": port}
+    (application,) = config["applications"]
+    application["args"]["home"] = str(home)
+    return config
+
+
+def _deploy(serve: Any, config: dict[str, Any]) -> None:
+    from ray.serve import context
+    from ray.serve.schema import ServeDeploySchema
+
+    serve.start(proxy_location=config["proxy_location"], http_options=config["http_options"])
+    # What `serve deploy` does, without the dashboard that it goes through.
+    client: Any = context._get_global_client()
+    client.deploy_apps(ServeDeploySchema.model_validate(config), _blocking=False)
+
+
+def _wait(host: str, port: int, stop: threading.Event) -> None:
+    """Wait until the service is ready, or has been told to stop.
+
+    Raises:
+        SalesError: It is not ready within minutes.
+    """
+    deadline = time.monotonic() + START_S
+    while not stop.is_set() and not _is_ready(host, port):
+        if time.monotonic() > deadline:
+            raise SalesError(
+                f"The service is not ready after {START_S} s; the logs in {LOGS} tell why."
+            )
+        stop.wait(0.5)
+
+
+def _is_ready(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SalesError(
+                f"{host}:{port} cannot be bound: {error.strerror}; name another --port."
+            ) from None
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in EVERYWHERE else host
