@@ -1,0 +1,101 @@
+"""What the calendar does to sales is found, and told from the level of a store."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sales_assets.forecasting.effects import Effects, selling_days
+
+
+def test_the_gaps_between_open_days_are_those_of_the_feature_table(training):
+    days = selling_days(training.history)[
+        ["store_id", "date", "days_since_open", "days_until_open"]
+    ]
+    rows = training.rows.loc[training.rows["is_open"], list(days)].drop_duplicates(
+        ["store_id", "date"], keep="last"
+    )
+    both = rows.merge(days, on=["store_id", "date"], suffixes=("", "_here"))
+
+    assert len(both) > 1000
+    for gap in ("days_since_open", "days_until_open"):
+        # The table counts no further than 15 days, or than its plan.
+        told = (both[gap] < 15) & both[f"{gap}_here"].notna()
+        assert told.mean() > 0.8
+        assert (both.loc[told, gap] == both.loc[told, f"{gap}_here"]).all()
+
+
+def additive(weeks=104, stores=(1, 2, 3), bump=lambda day: 0.0, closed=()):
+    """Return selling days of a level a store and a bump a day, Sundays and `closed` left out."""
+    calendar = pd.date_range(end="2015-06-14", periods=7 * weeks)
+    history = pd.DataFrame(
+        [
+            {"store_id": store, "date": day, "is_promo": False, "level": 8 + 0.1 * store}
+            for store in stores
+            for day in calendar
+        ]
+    )
+    history["is_open"] = (history["date"].dt.dayofweek < 6) & ~history["date"].isin(closed)
+    history["sales"] = np.exp(history["level"] + history["date"].map(bump))
+    return selling_days(history)
+
+
+def effect_of(effects, **row):
+    usual = {"store_id": 1, "is_promo": False, "days_since_open": 1, "days_until_open": 1}
+    rows = pd.DataFrame([{**usual, **row}, {**usual, **row, **row["instead"]}])
+    rows["weekday"] = rows["date"].dt.dayofweek + 1
+    first, second = effects.at(rows)
+    return first - second
+
+
+def test_a_day_that_sells_more_each_month_is_found():
+    days = additive(bump=lambda day: 0.2 if day.day == 1 else 0.0, stores=range(1, 21))
+    effects = Effects.fit(days, date(2015, 6, 14), 364)
+
+    found = effect_of(
+        effects,
+        date=pd.Timestamp("2015-07-01"),
+        instead={"date": pd.Timestamp("2015-07-08")},
+    )
+    assert found == pytest.approx(0.2, abs=0.04)
+
+
+def test_the_day_before_a_closed_one_is_found():
+    # Wednesdays far apart, on changing days of the month.
+    holidays = pd.to_datetime([
+        "2013-09-18", "2013-11-06", "2014-01-15", "2014-03-12", "2014-05-07",
+        "2014-09-10", "2014-10-22", "2015-01-28", "2015-03-18", "2015-05-20",
+    ])  # fmt: skip
+    eves = set(holidays - pd.Timedelta(days=1))
+    days = additive(
+        bump=lambda day: 0.3 if day in eves else 0.0, closed=holidays, stores=range(1, 61)
+    )
+    effects = Effects.fit(days, date(2015, 6, 14), 364)
+
+    found = effect_of(
+        effects,
+        date=pd.Timestamp("2015-07-07"),
+        days_until_open=2,
+        instead={"days_until_open": 1},
+    )
+    assert found == pytest.approx(0.3, abs=0.06)
+
+
+@pytest.mark.parametrize("gap", [15, 8, None])
+def test_a_gap_that_the_plan_does_not_tell_has_no_effect(gap):
+    effects = Effects.fit(additive(weeks=30), date(2015, 6, 14), 364)
+    day = pd.Timestamp("2015-07-07")
+
+    assert effect_of(effects, date=day, days_until_open=gap, instead={"days_until_open": 1}) == 0
+
+
+def test_a_store_that_was_rebuilt_keeps_its_effects():
+    def structured(day):
+        return {0: 0.3, 5: -0.2}.get(day.weekday(), 0.0) + 0.8 * (day > pd.Timestamp("2015-03-01"))
+
+    effects = Effects.fit(additive(weeks=60, bump=structured), date(2015, 6, 14), 364)
+    monday, tuesday = pd.Timestamp("2015-07-06"), pd.Timestamp("2015-07-07")
+
+    found = effect_of(effects, date=monday, days_since_open=2, instead={"date": tuesday})
+    assert found == pytest.approx(0.3, abs=0.03)
