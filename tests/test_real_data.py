@@ -1,7 +1,7 @@
 """The refresh on real stores: models that earn their place.
 
-The settings are the defaults, but for one network that learns fewer windows, where the default
-averages two.
+The settings are the defaults, but for one network that learns a third of the windows for half as
+long, where the default averages two.
 
 Needs the files of Kaggle's Rossmann competition, or part of them, in `../shared/data/rossmann`.
 """
@@ -27,6 +27,7 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.delenv(name)
         patch.setenv("SALES_LSTM__SEEDS", "1")
         patch.setenv("SALES_LSTM__WINDOWS", "4000")
+        patch.setenv("SALES_LSTM__EPOCHS", "5")
         sales("refresh", "--source", REAL_DATA, "--home", directory)
     return directory
 
