@@ -106,12 +106,11 @@ def compared(planned: Answer, scenario: Answer) -> list[dict[str, Any]]:
     ]
 
 
-def warnings(predictor: Predictor, answer: Answer, changes: list[Change]) -> list[str]:
+def warnings(answer: Answer, changes: list[Change]) -> list[str]:
     """Return where changed days of a store are unlike anything that the store has sold on.
 
     Args:
-        predictor: The release that was asked.
-        answer: Its answer under the changed plan.
+        answer: The answer under the changed plan.
         changes: Of one store.
     """
     past = answer.asked.history

@@ -112,7 +112,7 @@ def _ready(request: Request) -> Predictor:
 
 
 def _caller(request: Request) -> None:
-    """Note whose key the request carries; none are needed as long as there are none.
+    """Note whose key the request carries.
 
     Raises:
         AccessDeniedError: It carries none, or one that is not known.
@@ -121,7 +121,7 @@ def _caller(request: Request) -> None:
     keys: Keys = request.app.state.keys
     limit: RateLimit = request.app.state.limit
     request.state.caller = ANONYMOUS
-    if keys.all():
+    if request.app.state.needs_key or keys.all():
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         owner = keys.owner(text.strip()) if scheme.lower() == "bearer" else None
         if owner is None:
@@ -219,7 +219,6 @@ async def predict(request: PredictRequest, service: Answering, predictor: Ready)
     "/v1/stores/{store_id}/forecast",
     response_model=StoreForecast,
     dependencies=ACCESS,
-    responses={404: {"model": Problem}},
 )
 async def store_forecast(
     store_id: StoreNumber,
@@ -244,7 +243,6 @@ async def store_forecast(
     "/v1/stores/{store_id}/scenario",
     response_model=ScenarioAnswer,
     dependencies=ACCESS,
-    responses={404: {"model": Problem}},
 )
 async def scenario(
     store_id: StoreNumber, request: ScenarioRequest, service: Answering, predictor: Ready
@@ -270,7 +268,7 @@ async def scenario(
             "difference": totals["scenario"] - totals["planned"],
             "days": days,
             "predictions": answers.predictions(other, _coming(predictor, store_id), LEVELS),
-            "warnings": answers.warnings(predictor, other, changes),
+            "warnings": answers.warnings(other, changes),
         }
     )
 
@@ -354,8 +352,11 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, first + more, errors[:MOST_ERRORS])
 
 
-async def _told(_: Request, error: Exception) -> Response:
-    status = STATUS_OF.get(type(error), HTTPStatus.SERVICE_UNAVAILABLE)
+async def _told(request: Request, error: Exception) -> Response:
+    if type(error) not in STATUS_OF:
+        # Meant for who runs the service; it may name files.
+        return await _failed(request, error)
+    status = STATUS_OF[type(error)]
     retry_after_s = None
     if isinstance(error, TooManyRequestsError):
         retry_after_s = error.seconds
@@ -383,14 +384,19 @@ HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Respons
 
 
 def create_app(
-    service: Service, keys: Keys, limit: RateLimit, lifespan: Lifespan[FastAPI] | None = None
+    service: Service,
+    keys: Keys,
+    limit: RateLimit,
+    needs_key: bool,
+    lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """Return the application.
 
     Args:
         service: What answers.
-        keys: Who may ask; as long as there are none, everyone who can reach the port.
+        keys: Who may ask.
         limit: How often each of them may.
+        needs_key: Whether a key is needed even as long as there are none.
         lifespan: What goes on as long as the application is up.
     """
     app = FastAPI(
@@ -403,6 +409,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.service, app.state.keys, app.state.limit = service, keys, limit
+    app.state.needs_key = needs_key
     app.include_router(router)
     app.middleware("http")(_guarded)
     for kind, handler in HANDLERS.items():

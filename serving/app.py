@@ -50,6 +50,7 @@ class Arguments(BaseModel):
     member_timeout_s: float = Field(5.0, gt=0, description="What a member may take.")
     load_timeout_s: float = Field(120.0, gt=0, description="What loading a release may take.")
     poll_s: float = Field(5.0, gt=0, description="How often a new release is looked for.")
+    needs_key: bool = Field(True, description="Whether callers need a key even if there is none.")
     requests_per_second: float = Field(50.0, gt=0, description="What a caller may ask for.")
     burst: int = Field(100, ge=1, description="What a caller may ask for at once.")
 
@@ -110,11 +111,15 @@ class Members:
     def _members(self, release: Release) -> dict[str, Member]:
         """Return the release's members, loaded once; those that cannot be are left out."""
         with self._lock:
-            if release.version not in self._loaded:
-                self._loaded[release.version] = self._load(release)
+            loaded = self._loaded.get(release.version)
+            if loaded is None:
+                loaded = self._load(release)
+                # What could not be loaded is tried again: its file may have been mended.
+                if len(loaded) == len(self.names):
+                    self._loaded[release.version] = loaded
                 for version in list(self._loaded)[:-KEPT]:
                     del self._loaded[version]
-            return self._loaded[release.version]
+            return loaded
 
     def _load(self, release: Release) -> dict[str, Member]:
         settings = _settings(self.arguments, release)
@@ -124,6 +129,7 @@ class Members:
                 directory = member_directory(store, release, name)
                 loaded[name] = MEMBERS[name].load(directory, settings)
             except Exception:
+                # The others of this replica answer without it, and the answer names it.
                 log.exception("%s of %s cannot be loaded", name, release.version)
         return loaded
 
@@ -140,7 +146,8 @@ class Ingress:
     def __serve_build_asgi_app__(self) -> Any:
         arguments = self.arguments
         limit = RateLimit(arguments.requests_per_second, arguments.burst)
-        return create_app(self, Keys(self._settings.keys_path), limit, self._watched)
+        keys = Keys(self._settings.keys_path)
+        return create_app(self, keys, limit, arguments.needs_key, self._watched)
 
     async def forecast(self, predictor: Predictor, asked: Frames) -> Answer:
         """Ask the release's members, and put together what they say."""
@@ -173,6 +180,7 @@ class Ingress:
         try:
             return await asyncio.wait_for(ask(), timeout_s)
         except Exception as error:
+            # A replica that died, is full or too slow: the answer names its members as degraded.
             log.warning("%s gives no answer: %s", group, type(error).__name__)
             return {}
 
@@ -201,11 +209,10 @@ class Ingress:
                 Predictor.without_members, release, self._settings.home, self._settings
             )
             await self._try(predictor)
-        except SalesError as error:
-            self.refused = str(error)
         except Exception:
-            log.exception("a release cannot be loaded")
-            self.refused = "The newest release cannot be loaded; the log says why."
+            # Whatever is wrong with it, the last good one goes on; paths are for the log alone.
+            log.exception("the newest release is refused")
+            self.refused = "The newest release cannot be used; the service's log says why."
         else:
             # Requests that began with the former one hold on to it until they are answered.
             self.predictor, self.refused = predictor, None

@@ -54,7 +54,6 @@ class LiveFeatures:
             con.read_parquet(str(data / f"{table}.parquet")).create(f"cleaned.{table}")
         features.build_future(con, settings)
         self.planned = read_frames(con, "features.future")
-        self.plan = con.table("cleaned.plan").df()
         self.stores = con.table("cleaned.stores").df().set_index("store_id")
         self._history = _by_store(self.planned.history)
         self._rows = _by_store(self.planned.rows)
@@ -64,10 +63,6 @@ class LiveFeatures:
     def store_ids(self) -> frozenset[int]:
         """The stores that have a plan."""
         return frozenset(self._rows)
-
-    def close(self) -> None:
-        """Give the memory back."""
-        self._stack.close()
 
     def of(self, store_ids: list[int], changes: list[Change]) -> Frames:
         """Return the features of all coming days of some stores.

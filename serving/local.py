@@ -91,7 +91,7 @@ def _config(home: Path, host: str, port: int) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     config["http_options"] |= {"host": host, "port": port}
     (application,) = config["applications"]
-    application["args"]["home"] = str(home)
+    application["args"] |= {"home": str(home), "needs_key": host not in LOOPBACK}
     return config
 
 

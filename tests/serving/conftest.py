@@ -97,14 +97,20 @@ def keys(tmp_path: Path) -> Keys:
 
 
 @pytest.fixture
+def needs_key() -> bool:
+    return False
+
+
+@pytest.fixture
 def limit() -> RateLimit:
     return RateLimit(per_second=1000, burst=1000)
 
 
 @pytest.fixture
-def client(service: InProcess, keys: Keys, limit: RateLimit) -> Iterator[Client]:
+def client(service: InProcess, keys: Keys, limit: RateLimit, needs_key: bool) -> Iterator[Client]:
     """A client of the interface, which runs until the test has ended."""
-    config = uvicorn.Config(create_app(service, keys, limit), port=0, log_level="warning")
+    app = create_app(service, keys, limit, needs_key)
+    config = uvicorn.Config(app, port=0, log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()

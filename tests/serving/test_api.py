@@ -256,6 +256,29 @@ def test_with_keys_only_their_owners_are_answered(client: Client, keys: Keys) ->
     assert known.get("/v1/stores").status == 401
 
 
+class TestForOtherMachines:
+    @pytest.fixture
+    def needs_key(self) -> bool:
+        return True
+
+    def test_no_one_is_let_in_when_the_last_key_is_revoked(
+        self, client: Client, keys: Keys
+    ) -> None:
+        assert_problem(client.get("/v1/stores"), 401)
+        known = replace(client, headers={"Authorization": f"Bearer {keys.add('planner')}"})
+        assert known.get("/v1/stores").status == 200
+        keys.revoke("planner")
+        assert_problem(known.get("/v1/stores"), 401)
+        assert_problem(client.get("/v1/stores"), 401)
+
+
+def test_a_damaged_file_of_keys_lets_no_one_in_and_is_not_named(client: Client, keys: Keys) -> None:
+    keys.path.write_text("{")
+    reply = client.get("/v1/stores")
+    assert_problem(reply, 500)
+    assert b"keys.json" not in reply.body
+
+
 class TestWithALowLimit:
     @pytest.fixture
     def limit(self) -> RateLimit:

@@ -63,7 +63,7 @@ def test_planned_days_are_forecast_as_in_the_refresh(
 def test_a_change_that_changes_nothing_is_answered_by_the_same_numbers(
     predictor: Predictor, latest: pd.DataFrame
 ) -> None:
-    plan = predictor.features.plan.set_index(["store_id", "date"])
+    plan = predictor.features.planned.rows.set_index(["store_id", "date"])
     changes = [
         Change(3, day.date(), is_promo=bool(row.is_promo), is_open=bool(row.is_open))
         for day, row in plan.loc[3].iterrows()
