@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -182,6 +182,15 @@ class Settings(BaseSettings):
         60, ge=1, description="Days after its last use that a fitted series is forgotten."
     )
 
+    service_url: str = Field(
+        "http://127.0.0.1:8000",
+        pattern=r"^https?://",
+        description="Where a running service is told of a new release.",
+    )
+    service_key: SecretStr = Field(
+        SecretStr(""), description="The key to ask it with; of the role admin, to tell it at once."
+    )
+
     baseline: BaselineSettings = BaselineSettings()
     statistical: StatisticalSettings = StatisticalSettings()
     random_forest: RandomForestSettings = RandomForestSettings()
@@ -271,6 +280,11 @@ class Settings(BaseSettings):
         return self.home / "cache" / "statistical"
 
     @property
+    def served(self) -> Path:
+        """Directory of what a service has answered, and of its log of requests."""
+        return self.home / "served"
+
+    @property
     def keys_path(self) -> Path:
         """File of the keys that a service knows, as hashes."""
         return self.home / "keys.json"
@@ -304,6 +318,8 @@ def as_markdown() -> str:
 
 def _as_set(default: object) -> object:
     """Return a default as it is written in a variable."""
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
     if isinstance(default, tuple):
         return json.dumps([part.model_dump() for part in default])
     return default

@@ -14,6 +14,9 @@ from serving.predictor import Answer, Predictor
 HISTORY_DAYS = 56
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 DAY = ["store_id", "date"]
+# What a forecast's row says, and what of a store's accuracy the overview shows.
+VALUES = ("h", "forecast", "lo_80", "hi_80", "lo_95", "hi_95")
+JUDGED = ("rmspe", "wape", "coverage_80")
 
 
 def model_info(predictor: Predictor) -> dict[str, str]:
@@ -36,46 +39,52 @@ def predictions(
         levels: Intervals to give, in percent.
         explained: What `explanations.explain` returned of the same rows.
     """
-    wanted = pd.MultiIndex.from_tuples(
-        [(store, pd.Timestamp(day)) for store, day in days], names=DAY
-    )
-    is_ensemble = answer.forecasts["model"] == ENSEMBLE
-    ensemble = answer.forecasts[is_ensemble].set_index(DAY).loc[wanted]
-    members = answer.forecasts[~is_ensemble].pivot_table(
-        index=DAY, columns="model", values="forecast"
-    )
-    plans = answer.asked.rows.set_index(DAY).loc[wanted, list(CHANGEABLE)]
-    parts = None
+    levels = list(levels)
+    forecasts = answer.forecasts
+    plans = dict(zip(_keys(answer.plan), _records(answer.plan, CHANGEABLE), strict=True))
+    members: dict[tuple[int, date], dict[str, float]] = {}
+    own: dict[tuple[int, date], dict[str, Any]] = {}
+    for key, row in zip(_keys(forecasts), _records(forecasts, ("model", *VALUES)), strict=True):
+        if row["model"] == ENSEMBLE:
+            own[key] = row
+        else:
+            members.setdefault(key, {})[row["model"]] = row["forecast"]
+    contributions: dict[tuple[int, date], dict[str, float]] = {}
     if explained is not None:
         # A closed day sells nothing, and there is nothing to explain.
-        parts = explained.set_index(DAY)[list(PARTS)].map(percent).reindex(wanted)
-    levels = list(levels)
+        known = explained.dropna(subset=list(PARTS))
+        parts = known[list(PARTS)].map(percent)
+        contributions = dict(zip(_keys(known), _records(parts, PARTS), strict=True))
     return [
         {
-            "store_id": store,
-            "date": day.date().isoformat(),
-            "h": row["h"],
-            "forecast": row["forecast"],
-            "intervals": {str(level): [row[f"lo_{level}"], row[f"hi_{level}"]] for level in levels},
-            "members": by_member,
-            "plan": plan,
-            "contributions": None if contributions is None else _known(contributions),
+            "store_id": day[0],
+            "date": day[1].isoformat(),
+            "h": own[day]["h"],
+            "forecast": own[day]["forecast"],
+            "intervals": {
+                str(level): [own[day][f"lo_{level}"], own[day][f"hi_{level}"]] for level in levels
+            },
+            "members": members.get(day, {}),
+            "plan": plans[day],
+            "contributions": contributions.get(day),
         }
-        for (store, day), row, by_member, plan, contributions in zip(
-            wanted,
-            ensemble.to_dict("records"),
-            members.loc[wanted].to_dict("records"),
-            plans.to_dict("records"),
-            [None] * len(wanted) if parts is None else parts.to_dict("records"),
-            strict=True,
-        )
+        for day in days
     ]
 
 
-def history(answer: Answer, store_id: int) -> list[dict[str, Any]]:
+def _keys(frame: pd.DataFrame) -> list[tuple[int, date]]:
+    return list(zip(frame["store_id"].tolist(), frame["date"].dt.date, strict=True))
+
+
+def _records(frame: pd.DataFrame, columns: Iterable[str]) -> list[dict[str, Any]]:
+    """Return what `to_dict("records")` returns, several times as fast."""
+    names = tuple(columns)
+    values = [frame[name].tolist() for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def history(past: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a store's last weeks."""
-    days = answer.asked.history
-    days = days[days["store_id"] == store_id].tail(HISTORY_DAYS)
     return [
         {
             "date": row["date"].date().isoformat(),
@@ -83,8 +92,63 @@ def history(answer: Answer, store_id: int) -> list[dict[str, Any]]:
             "is_open": bool(row["is_open"]),
             "is_promo": bool(row["is_promo"]),
         }
-        for row in days.to_dict("records")
+        for row in past.tail(HISTORY_DAYS).to_dict("records")
     ]
+
+
+def accuracy(predictor: Predictor, store_id: int) -> dict[str, Any] | None:
+    """Return how well a store was forecast so far; nothing of one that was never judged."""
+    if store_id not in predictor.accuracy.index:
+        return None
+    values: dict[str, Any] = predictor.accuracy.loc[store_id].to_dict()
+    whole = {name: int(values.pop(name)) for name in ("days", "windows")}
+    return whole | {name: _known(value) for name, value in values.items()}
+
+
+def overview(predictor: Predictor) -> dict[str, Any]:
+    """Return what the whole chain, and each store, is expected to sell, beside what it has sold."""
+    assert predictor.planned is not None
+    forecasts = predictor.planned.forecasts
+    coming = forecasts[forecasts["model"] == ENSEMBLE]
+    recent = predictor.features.planned.history
+    span = pd.Timedelta(days=predictor.release.horizon)
+    recent = recent[recent["date"] > pd.Timestamp(predictor.release.cutoff) - span]
+    by_day = coming.groupby("date")["forecast"].sum()
+    stores = pd.DataFrame(
+        {
+            "forecast_total": coming.groupby("store_id")["forecast"].sum(),
+            "forecast_per_day": coming[coming["forecast"] > 0]
+            .groupby("store_id")["forecast"]
+            .mean(),
+            "recent_total": recent.groupby("store_id")["sales"].sum(),
+            "recent_per_day": recent[recent["sales"] > 0].groupby("store_id")["sales"].mean(),
+        }
+    ).reindex(sorted(predictor.stores))
+    stores["recent_total"] = stores["recent_total"].fillna(0.0)
+    stores["change_percent"] = 100 * (stores["forecast_per_day"] / stores["recent_per_day"] - 1)
+    stores = stores.join(predictor.accuracy[list(JUDGED)])
+    shown = ("forecast_total", "recent_total", "change_percent", *JUDGED)
+    return {
+        "days": [
+            {"date": day.date().isoformat(), "forecast": total} for day, total in by_day.items()
+        ],
+        "forecast_total": float(stores["forecast_total"].sum()),
+        "recent_total": float(stores["recent_total"].sum()),
+        "stores": [
+            store_info(predictor, store) | {name: _known(row[name]) for name in shown}
+            for store, row in zip(stores.index, stores.to_dict("records"), strict=True)
+        ],
+    }
+
+
+def store_info(predictor: Predictor, store_id: int) -> dict[str, Any]:
+    """Return what a store is."""
+    store = predictor.features.stores.loc[store_id]
+    return {
+        "store_id": int(store_id),
+        "store_type": store["store_type"],
+        "assortment": store["assortment"],
+    }
 
 
 def compared(planned: Answer, scenario: Answer) -> list[dict[str, Any]]:
@@ -106,17 +170,17 @@ def compared(planned: Answer, scenario: Answer) -> list[dict[str, Any]]:
     ]
 
 
-def warnings(answer: Answer, changes: list[Change]) -> list[str]:
+def warnings(plan: pd.DataFrame, past: pd.DataFrame, changes: list[Change]) -> list[str]:
     """Return where changed days of a store are unlike anything that the store has sold on.
 
     Args:
-        answer: The answer under the changed plan.
-        changes: Of one store.
+        plan: The changed plan of its coming days.
+        past: Its history.
+        changes: What was changed.
     """
-    past = answer.asked.history
     sold = past[past["is_open"] & (past["sales"] > 0)]
     weekday = sold["date"].dt.dayofweek
-    rows = answer.asked.rows.set_index("date")
+    rows = plan.set_index("date")
     found: dict[str, None] = {}
     for change in sorted(changes, key=lambda change: change.date):
         day = rows.loc[pd.Timestamp(change.date)]
@@ -143,5 +207,5 @@ def _longest_run(flags: pd.Series) -> int:
     return int(flags.groupby((~flags).cumsum()).sum().max())
 
 
-def _known(values: dict[str, float]) -> dict[str, float] | None:
-    return None if any(pd.isna(value) for value in values.values()) else values
+def _known(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)

@@ -1,36 +1,38 @@
-"""The HTTP interface: validation, access, errors as problem+json; no forecasting of its own."""
+"""The HTTP interface: validation, access, answers; no forecasting of its own."""
 
-import logging
-import math
-from collections.abc import Awaitable, Callable
+import asyncio
 from datetime import date, timedelta
-from http import HTTPStatus
 from typing import Annotated, Any, Protocol
 
 import pandas as pd
-from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, Body, Depends, FastAPI, Path, Query, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi_offline import FastAPIOffline
 from starlette.types import Lifespan
 
-from sales_assets.errors import SalesError
 from sales_assets.forecasting.frames import Frames
-from serving import answers
-from serving.predictor import (
-    Answer,
-    ContradictionError,
-    NoMemberError,
-    OutsideHorizonError,
-    Predictor,
-    UnknownStoreError,
+from sales_assets.forecasting.lightgbm import LightGBM
+from serving import answers, tables
+from serving.doorway import Doorway
+from serving.features import Change
+from serving.journal import Journal
+from serving.metrics import CONTENT_TYPE, Metrics
+from serving.pages import add_pages
+from serving.predictor import Answer, Predictor
+from serving.problems import (
+    ANYWHERE,
+    HANDLERS,
+    AccessDeniedError,
+    ForbiddenError,
+    NotReadyError,
+    TooManyRequestsError,
 )
 from serving.schemas import (
     DayOrWeek,
     ModelStatus,
+    Overview,
     Predictions,
     PredictRequest,
-    Problem,
     ScenarioAnswer,
     ScenarioRequest,
     StoreForecast,
@@ -38,20 +40,12 @@ from serving.schemas import (
 )
 from serving.security import Keys, RateLimit
 
-log = logging.getLogger("serving")
-
-PROBLEM_JSON = "application/problem+json"
-MAX_BODY = 2_000_000
-RETRY_AFTER_S = 5
 LEVELS = (80, 95)
 ANONYMOUS = "anonymous"
-MOST_ERRORS = 100
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+CSV = "text/csv; charset=utf-8"
+MAX_IN_FLIGHT = 32
+# Stores whose rows travel to the members together.
+STORES_AT_ONCE = 100
 
 
 class Service(Protocol):
@@ -68,35 +62,11 @@ class Service(Protocol):
     async def forecast(self, predictor: Predictor, asked: Frames) -> Answer:
         """Ask the release's members, and put together what they say."""
 
-    async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame:
-        """Return what the forecasts of the release's `lightgbm` are made of."""
+    async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame | None:
+        """Return what the forecasts of the release's `lightgbm` are made of, if it answers."""
 
-
-class NotReadyError(SalesError):
-    """Nothing is loaded that could answer."""
-
-
-class AccessDeniedError(SalesError):
-    """The caller has no key."""
-
-
-class TooManyRequestsError(SalesError):
-    """The caller has to wait."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__("Too many requests; wait a moment.")
-        self.seconds = seconds
-
-
-STATUS_OF: dict[type[Exception], HTTPStatus] = {
-    UnknownStoreError: HTTPStatus.NOT_FOUND,
-    OutsideHorizonError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    ContradictionError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    AccessDeniedError: HTTPStatus.UNAUTHORIZED,
-    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
-    NotReadyError: HTTPStatus.SERVICE_UNAVAILABLE,
-    NoMemberError: HTTPStatus.SERVICE_UNAVAILABLE,
-}
+    async def renew(self) -> None:
+        """Look for a new release now."""
 
 
 def _service(request: Request) -> Service:
@@ -108,6 +78,7 @@ def _ready(request: Request) -> Predictor:
     predictor = _service(request).predictor
     if predictor is None:
         raise NotReadyError("No release is loaded yet.")
+    request.state.version = predictor.release.version
     return predictor
 
 
@@ -120,35 +91,34 @@ def _caller(request: Request) -> None:
     """
     keys: Keys = request.app.state.keys
     limit: RateLimit = request.app.state.limit
-    request.state.caller = ANONYMOUS
+    caller, role = ANONYMOUS, "admin"
     if request.app.state.needs_key or keys.all():
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         owner = keys.owner(text.strip()) if scheme.lower() == "bearer" else None
         if owner is None:
             raise AccessDeniedError("A known key is needed: Authorization: Bearer KEY.")
-        request.state.caller = owner.name
-    seconds = limit.wait(request.state.caller)
+        caller, role = owner.name, owner.role
+    request.state.caller, request.state.role = caller, role
+    seconds = limit.wait(caller)
     if seconds:
         raise TooManyRequestsError(seconds)
+
+
+def _admin(request: Request) -> None:
+    """Let a key of the role `admin` pass, after `_caller`.
+
+    Raises:
+        ForbiddenError: The key is one for reading.
+    """
+    if request.state.role != "admin":
+        raise ForbiddenError("This wants a key of the role admin.")
 
 
 ACCESS = [Depends(_caller)]
 Answering = Annotated[Service, Depends(_service)]
 Ready = Annotated[Predictor, Depends(_ready)]
 StoreNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="The store's number.")]
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    int(status): {"model": Problem, "description": status.phrase}
-    for status in (
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.LENGTH_REQUIRED,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    )
-}
-router = APIRouter(responses=PROBLEMS)
+router = APIRouter(responses=ANYWHERE)
 
 
 @router.get("/healthz")
@@ -167,17 +137,30 @@ async def readyz(service: Answering, predictor: Ready) -> dict[str, Any]:
     }
 
 
+@router.get("/metrics", dependencies=ACCESS, response_class=PlainTextResponse)
+async def metrics(request: Request, service: Answering) -> Response:
+    """Tell Prometheus what this replica counts."""
+    counted: Metrics = request.app.state.metrics
+    journal: Journal | None = request.app.state.journal
+    counted.unjournaled.set(journal.dropped if journal else 0)
+    return Response(counted.text(service.predictor, service.refused), media_type=CONTENT_TYPE)
+
+
 @router.get("/v1/model", response_model=ModelStatus, dependencies=ACCESS)
 async def model(service: Answering, predictor: Ready) -> Response:
     """Tell what answers."""
-    return JSONResponse(
-        {
-            "model": answers.model_info(predictor),
-            "horizon": predictor.release.horizon,
-            "weights": dict(predictor.ensemble.weights),
-            "refused": service.refused,
-        }
-    )
+    return JSONResponse(_status(service, predictor))
+
+
+@router.post(
+    "/v1/model/reload", response_model=ModelStatus, dependencies=[*ACCESS, Depends(_admin)]
+)
+async def reload(service: Answering) -> Response:
+    """Look for a new release now, and tell what answers after that."""
+    await service.renew()
+    if service.predictor is None:
+        raise NotReadyError("No release could be loaded.")
+    return JSONResponse(_status(service, service.predictor))
 
 
 @router.get("/v1/stores", response_model=Stores, dependencies=ACCESS)
@@ -188,31 +171,87 @@ async def stores(predictor: Ready) -> Response:
             "model": answers.model_info(predictor),
             "first_day": str(predictor.first_day),
             "last_day": str(predictor.last_day),
-            "stores": [_store(predictor, store) for store in sorted(predictor.stores)],
+            "stores": [answers.store_info(predictor, store) for store in sorted(predictor.stores)],
+        }
+    )
+
+
+@router.get("/v1/overview", response_model=Overview, dependencies=ACCESS)
+async def overview(predictor: Ready) -> Response:
+    """Sum up the chain: what it is expected to sell, and each store beside its last weeks."""
+    assert predictor.planned is not None
+    return JSONResponse(
+        {
+            "model": answers.model_info(predictor),
+            "degraded": list(predictor.planned.degraded),
+            **await asyncio.to_thread(answers.overview, predictor),
         }
     )
 
 
 @router.post("/v1/predict", response_model=Predictions, dependencies=ACCESS)
-async def predict(request: PredictRequest, service: Answering, predictor: Ready) -> Response:
+async def predict(
+    request: Request, body: PredictRequest, service: Answering, predictor: Ready
+) -> Response:
     """Forecast days of stores; what they change of the plan is taken together."""
-    days = [(instance.store_id, instance.date) for instance in request.instances]
+    days = [(instance.store_id, instance.date) for instance in body.instances]
     predictor.check_days(days)
     changes = [
         change
-        for instance in request.instances
+        for instance in body.instances
         if (change := instance.change(instance.store_id, instance.date))
     ]
-    asked = predictor.asked([store for store, _ in days], changes)
-    answer = await service.forecast(predictor, asked)
-    explained = await service.explain(predictor, asked) if request.explain else None
+    asked_stores = sorted({store for store, _ in days})
+    answer = await _answer(service, predictor, asked_stores, changes)
+    explained, degraded = None, answer.degraded
+    if body.explain:
+        explained, degraded = await _explained(service, predictor, asked_stores, changes, answer)
+    found = await asyncio.to_thread(answers.predictions, answer, days, body.level, explained)
+    _note(request, predictor, found, degraded)
     return JSONResponse(
         {
             "model": answers.model_info(predictor),
-            "degraded": list(answer.degraded),
-            "predictions": answers.predictions(answer, days, request.level, explained),
+            "degraded": list(degraded),
+            "predictions": found,
         }
     )
+
+
+@router.post(
+    "/v1/predict/csv",
+    dependencies=ACCESS,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+async def predict_csv(
+    request: Request,
+    content: Annotated[
+        bytes,
+        Body(
+            media_type="text/csv",
+            description="Columns store_id and date; is_open, is_promo, state_holiday and "
+            "is_school_holiday where the plan is to differ.",
+            examples=["store_id,date,is_promo\n11,2015-06-25,true\n11,2015-06-26,\n"],
+        ),
+    ],
+    service: Answering,
+    predictor: Ready,
+) -> StreamingResponse:
+    """Forecast the days of a CSV file, in its order, as CSV."""
+    instances = await asyncio.to_thread(tables.read_instances, content)
+    days = [(instance.store_id, instance.date) for instance in instances]
+    predictor.check_days(days)
+    changes = [
+        change
+        for instance in instances
+        if (change := instance.change(instance.store_id, instance.date))
+    ]
+    answer = await _answer(service, predictor, sorted({store for store, _ in days}), changes)
+    found = await asyncio.to_thread(answers.predictions, answer, days, LEVELS)
+    _note(request, predictor, found, answer.degraded)
+    headers = {"X-Model-Version": predictor.release.version}
+    if answer.degraded:
+        headers["X-Degraded"] = ", ".join(answer.degraded)
+    return StreamingResponse(tables.lines(found), media_type=CSV, headers=headers)
 
 
 @router.get(
@@ -221,20 +260,30 @@ async def predict(request: PredictRequest, service: Answering, predictor: Ready)
     dependencies=ACCESS,
 )
 async def store_forecast(
+    request: Request,
     store_id: StoreNumber,
     service: Answering,
     predictor: Ready,
     days: Annotated[int, Query(ge=1, le=366)] = 42,
+    explain: Annotated[bool, Query(description="Whether to say why.")] = False,
 ) -> Response:
     """Forecast a store's coming days as planned, beside its last eight weeks."""
-    answer = await service.forecast(predictor, predictor.asked([store_id]))
+    predictor.check_stores({store_id})
+    answer = await _answer(service, predictor, [store_id], [])
+    explained, degraded = None, answer.degraded
+    if explain:
+        explained, degraded = await _explained(service, predictor, [store_id], [], answer)
+    coming = _coming(predictor, store_id)[:days]
+    found = answers.predictions(answer, coming, LEVELS, explained)
+    _note(request, predictor, found, degraded)
     return JSONResponse(
         {
             "model": answers.model_info(predictor),
-            "degraded": list(answer.degraded),
-            "store": _store(predictor, store_id),
-            "history": answers.history(answer, store_id),
-            "predictions": answers.predictions(answer, _coming(predictor, store_id)[:days], LEVELS),
+            "degraded": list(degraded),
+            "store": answers.store_info(predictor, store_id),
+            "history": answers.history(predictor.features.history_of(store_id)),
+            "accuracy": answers.accuracy(predictor, store_id),
+            "predictions": found,
         }
     )
 
@@ -245,32 +294,104 @@ async def store_forecast(
     dependencies=ACCESS,
 )
 async def scenario(
-    store_id: StoreNumber, request: ScenarioRequest, service: Answering, predictor: Ready
+    request: Request,
+    store_id: StoreNumber,
+    body: ScenarioRequest,
+    service: Answering,
+    predictor: Ready,
 ) -> Response:
     """Compare another plan for a store with the one that holds."""
+    predictor.check_stores({store_id})
     changes = [
         change
-        for part in request.changes
+        for part in body.changes
         for day in _days(part, predictor)
         if (change := part.change(store_id, day))
     ]
-    planned = await service.forecast(predictor, predictor.asked([store_id]))
-    other = await service.forecast(predictor, predictor.asked([store_id], changes))
+    planned = await _answer(service, predictor, [store_id], [])
+    other = await _answer(service, predictor, [store_id], changes)
+    explained, degraded = None, tuple(sorted({*planned.degraded, *other.degraded}))
+    if body.explain:
+        explained, more = await _explained(service, predictor, [store_id], changes, other)
+        degraded = tuple(sorted({*degraded, *more}))
     days = answers.compared(planned, other)
     totals = {name: sum(day[name] for day in days) for name in ("planned", "scenario")}
+    found = answers.predictions(other, _coming(predictor, store_id), LEVELS, explained)
+    _note(request, predictor, found, degraded)
+    past = predictor.features.history_of(store_id)
     return JSONResponse(
         {
             "model": answers.model_info(predictor),
-            "degraded": sorted({*planned.degraded, *other.degraded}),
-            "store": _store(predictor, store_id),
+            "degraded": list(degraded),
+            "store": answers.store_info(predictor, store_id),
             "planned_total": totals["planned"],
             "scenario_total": totals["scenario"],
             "difference": totals["scenario"] - totals["planned"],
             "days": days,
-            "predictions": answers.predictions(other, _coming(predictor, store_id), LEVELS),
-            "warnings": answers.warnings(other, changes),
+            "predictions": found,
+            "warnings": answers.warnings(other.plan, past, changes),
         }
     )
+
+
+async def _answer(
+    service: Service, predictor: Predictor, store_ids: list[int], changes: list[Change]
+) -> Answer:
+    """Return every coming day of some stores: as planned from memory, as changed by the members."""
+    assert predictor.planned is not None
+    changed = {change.store_id for change in changes}
+    as_planned = [store for store in store_ids if store not in changed]
+    if not changed:
+        return predictor.planned.of(as_planned)
+    answer = predictor.planned.of(as_planned) if as_planned else None
+    stores = sorted(changed)
+    for first in range(0, len(stores), STORES_AT_ONCE):
+        some = set(stores[first : first + STORES_AT_ONCE])
+        theirs = [change for change in changes if change.store_id in some]
+        asked = await asyncio.to_thread(predictor.asked, sorted(some), theirs)
+        live = await service.forecast(predictor, asked)
+        answer = answer.joined(live) if answer else live
+    assert answer is not None
+    return answer
+
+
+async def _explained(
+    service: Service,
+    predictor: Predictor,
+    store_ids: list[int],
+    changes: list[Change],
+    answer: Answer,
+) -> tuple[pd.DataFrame | None, tuple[str, ...]]:
+    """Return what the forecasts are made of, and the members that gave no answer."""
+    asked = await asyncio.to_thread(predictor.asked, store_ids, changes)
+    explained = await service.explain(predictor, asked)
+    missing = () if explained is not None else (LightGBM.name,)
+    return explained, tuple(sorted({*answer.degraded, *missing}))
+
+
+def _note(
+    request: Request,
+    predictor: Predictor,
+    found: list[dict[str, Any]],
+    degraded: tuple[str, ...],
+) -> None:
+    """Leave what was answered to the metrics, the journal and the log."""
+    state, request_state = request.app.state, request.state
+    state.metrics.count_answer(len(found), degraded)
+    request_state.degraded = list(degraded)
+    if state.journal is not None:
+        path = request.scope["route"].path
+        version = predictor.release.version
+        state.journal.note(found, version, request_state.caller, path, degraded)
+
+
+def _status(service: Service, predictor: Predictor) -> dict[str, Any]:
+    return {
+        "model": answers.model_info(predictor),
+        "horizon": predictor.release.horizon,
+        "weights": dict(predictor.ensemble.weights),
+        "refused": service.refused,
+    }
 
 
 def _days(part: DayOrWeek, predictor: Predictor) -> list[date]:
@@ -280,107 +401,9 @@ def _days(part: DayOrWeek, predictor: Predictor) -> list[date]:
     return coming or days
 
 
-def _coming(predictor: Predictor, store_id: int) -> list[tuple[int, Any]]:
+def _coming(predictor: Predictor, store_id: int) -> list[tuple[int, date]]:
     days = range(predictor.release.horizon)
     return [(store_id, predictor.first_day + timedelta(days=day)) for day in days]
-
-
-def _store(predictor: Predictor, store_id: int) -> dict[str, Any]:
-    store = predictor.features.stores.loc[store_id]
-    return {
-        "store_id": store_id,
-        "store_type": store["store_type"],
-        "assortment": store["assortment"],
-    }
-
-
-async def _guarded(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Refuse bodies that are too large, and send the headers that browsers go by."""
-    length = request.headers.get("content-length")
-    if request.method in ("POST", "PUT", "PATCH"):
-        # Without a length the body would have to be read to be measured.
-        if length is None or not length.isdecimal():
-            response = _problem(HTTPStatus.LENGTH_REQUIRED, "The body's length must be told.")
-        elif int(length) > MAX_BODY:
-            response = _problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A body has at most {MAX_BODY:,} bytes."
-            )
-        else:
-            response = await answer(request)
-    else:
-        response = await answer(request)
-    response.headers.update(HEADERS)
-    return response
-
-
-def _problem(
-    status: int,
-    detail: str,
-    errors: list[dict[str, str]] | None = None,
-    retry_after_s: float | None = None,
-) -> Response:
-    content = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": int(status),
-        "detail": detail,
-        **({"errors": errors} if errors else {}),
-    }
-    headers = {}
-    if retry_after_s is not None:
-        headers["Retry-After"] = str(math.ceil(retry_after_s))
-    if status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(content, int(status), headers=headers, media_type=PROBLEM_JSON)
-
-
-def _field(error: dict[str, Any]) -> str:
-    """Return where a field is, without FastAPI's own word for the part of the request."""
-    part, *path = error["loc"]
-    # Of a body that is no JSON the place is a number of characters.
-    return part if error["type"] == "json_invalid" else ".".join(map(str, path)) or str(part)
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    errors = [
-        {"field": _field(each), "message": each["msg"].removeprefix("Value error, ")}
-        for each in error.errors()
-    ]
-    first = f"{errors[0]['field']}: {errors[0]['message']}"
-    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
-    return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, first + more, errors[:MOST_ERRORS])
-
-
-async def _told(request: Request, error: Exception) -> Response:
-    if type(error) not in STATUS_OF:
-        # Meant for who runs the service; it may name files.
-        return await _failed(request, error)
-    status = STATUS_OF[type(error)]
-    retry_after_s = None
-    if isinstance(error, TooManyRequestsError):
-        retry_after_s = error.seconds
-    elif status == HTTPStatus.SERVICE_UNAVAILABLE:
-        retry_after_s = RETRY_AFTER_S
-    return _problem(status, str(error), retry_after_s=retry_after_s)
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _problem(error.status_code, str(error.detail))
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; it is logged.")
-
-
-HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-    RequestValidationError: _invalid,
-    SalesError: _told,
-    HTTPException: _refused,
-    Exception: _failed,
-}
 
 
 def create_app(
@@ -389,6 +412,8 @@ def create_app(
     limit: RateLimit,
     needs_key: bool,
     lifespan: Lifespan[FastAPI] | None = None,
+    journal: Journal | None = None,
+    max_in_flight: int = MAX_IN_FLIGHT,
 ) -> FastAPI:
     """Return the application.
 
@@ -398,20 +423,22 @@ def create_app(
         limit: How often each of them may.
         needs_key: Whether a key is needed even as long as there are none.
         lifespan: What goes on as long as the application is up.
+        journal: Takes down what was answered; its owner starts and closes it.
+        max_in_flight: Requests that are worked on at a time; more are told to come back.
     """
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Sales forecasts",
         description="Daily sales of each store, up to six weeks ahead, under the plan or another.",
         version="1",
-        # Their script would come from elsewhere.
-        docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
     )
     app.state.service, app.state.keys, app.state.limit = service, keys, limit
-    app.state.needs_key = needs_key
+    app.state.needs_key, app.state.journal = needs_key, journal
+    app.state.metrics = Metrics()
     app.include_router(router)
-    app.middleware("http")(_guarded)
+    add_pages(app)
+    app.add_middleware(Doorway, metrics=app.state.metrics, max_in_flight=max_in_flight)
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
     return app

@@ -55,14 +55,18 @@ class LiveFeatures:
         features.build_future(con, settings)
         self.planned = read_frames(con, "features.future")
         self.stores = con.table("cleaned.stores").df().set_index("store_id")
-        self._history = _by_store(self.planned.history)
-        self._rows = _by_store(self.planned.rows)
+        self._history = by_store(self.planned.history)
+        self._rows = by_store(self.planned.rows)
         self._prepare(con)
 
     @property
     def store_ids(self) -> frozenset[int]:
         """The stores that have a plan."""
         return frozenset(self._rows)
+
+    def history_of(self, store_id: int) -> pd.DataFrame:
+        """Return the days of a store that were known at the cutoff; of a new one there are none."""
+        return self._history.get(store_id, self.planned.history.head(0))
 
     def of(self, store_ids: list[int], changes: list[Change]) -> Frames:
         """Return the features of all coming days of some stores.
@@ -79,7 +83,7 @@ class LiveFeatures:
         if changed:
             rows.append(self._computed(changed, changes))
         asked = pd.concat(rows).sort_values(["store_id", "date"], ignore_index=True)
-        history = pd.concat([self._history[store] for store in sorted(store_ids)])
+        history = pd.concat([self.history_of(store) for store in sorted(store_ids)])
         return Frames(asked, history.reset_index(drop=True))
 
     def _prepare(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -129,5 +133,6 @@ def _values(changes: list[Change]) -> list[list[Any]]:
     ]
 
 
-def _by_store(frame: pd.DataFrame) -> dict[int, pd.DataFrame]:
+def by_store(frame: pd.DataFrame) -> dict[int, pd.DataFrame]:
+    """Return the rows of each store."""
     return {int(store): rows for store, rows in frame.groupby("store_id")}

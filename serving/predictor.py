@@ -17,14 +17,16 @@ from sales_assets.forecasting.bundle import FORECAST_COLUMNS
 from sales_assets.forecasting.ensemble import MEMBERS, Ensemble
 from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
-from sales_assets.forecasting.release import Release
+from sales_assets.forecasting.release import ACCURACY, Release
 from sales_assets.settings import Settings
-from serving.features import Change, LiveFeatures
+from serving.features import CHANGEABLE, Change, LiveFeatures, by_store
 
 log = logging.getLogger("serving")
 
 # What a member says of asked rows: log forecasts of shape (rows,).
 Ask = Callable[[Frames], NDArray[np.float64]]
+# Offenders that an error names.
+MOST_NAMED = 10
 
 
 class UnknownStoreError(SalesError):
@@ -50,13 +52,44 @@ class Answer:
     Attributes:
         forecasts: One row a (store_id, date, model), every coming day of each asked store, with
             the columns of `forecasts.daily`.
-        asked: The rows that were forecast, with the plan as it was asked for.
+        plan: One row a (store_id, date): the plan that was forecast.
         degraded: Members that gave no answer.
     """
 
     forecasts: pd.DataFrame
-    asked: Frames
+    plan: pd.DataFrame
     degraded: tuple[str, ...]
+
+    def joined(self, other: Self) -> Self:
+        """Return both answers, which are of different stores, as one."""
+        return type(self)(
+            pd.concat([self.forecasts, other.forecasts], ignore_index=True),
+            pd.concat([self.plan, other.plan], ignore_index=True),
+            tuple(sorted({*self.degraded, *other.degraded})),
+        )
+
+
+class Planned:
+    """The answer to the plan as it is, which is forecast once, and given for any stores.
+
+    Args:
+        answer: Of every store.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self.degraded = answer.degraded
+        self.forecasts = answer.forecasts
+        self._forecasts = by_store(answer.forecasts)
+        self._plan = by_store(answer.plan)
+
+    def of(self, store_ids: Iterable[int]) -> Answer:
+        """Return the answer for some of the stores."""
+        stores = sorted(set(store_ids))
+        return Answer(
+            pd.concat([self._forecasts[store] for store in stores]),
+            pd.concat([self._plan[store] for store in stores]),
+            self.degraded,
+        )
 
 
 @dataclass(frozen=True)
@@ -67,13 +100,17 @@ class Predictor:
         release: What is loaded.
         ensemble: Weights and intervals.
         features: The features of the release's data.
+        accuracy: How well each store was forecast so far, by store (`sql/serving/accuracy.sql`).
         members: What answers for each member; those that are missing count as failed.
+        planned: What the members said of the plan as it is, once they were asked.
     """
 
     release: Release
     ensemble: Ensemble
     features: LiveFeatures
+    accuracy: pd.DataFrame
     members: Mapping[str, Ask]
+    planned: Planned | None = None
 
     @classmethod
     def load(cls, home: Path, settings: Settings) -> Self:
@@ -89,7 +126,8 @@ class Predictor:
             name: MEMBERS[name].load(member_directory(store, release, name), own).predict
             for name in alone.ensemble.weights
         }
-        return replace(alone, members=members)
+        whole = replace(alone, members=members)
+        return whole.with_planned(whole.forecast(sorted(whole.stores)))
 
     @classmethod
     def without_members(cls, release: Release, home: Path, settings: Settings) -> Self:
@@ -103,7 +141,12 @@ class Predictor:
         )
         data = release.verified(home / "serving")
         features = LiveFeatures(data, _of_release(settings, release))
-        return cls(release, ensemble, features, members={})
+        accuracy = pd.read_parquet(data / f"{ACCURACY}.parquet").set_index("store_id")
+        return cls(release, ensemble, features, accuracy, members={})
+
+    def with_planned(self, answer: Answer) -> Self:
+        """Return this, with the answer to the plan as it is, of every store."""
+        return replace(self, planned=Planned(answer))
 
     def forecast(self, store_ids: list[int], changes: list[Change] | None = None) -> Answer:
         """Forecast every coming day of some stores.
@@ -132,7 +175,8 @@ class Predictor:
         """Return the rows that `forecast` asks the members for."""
         changes = list(dict.fromkeys(changes or []))
         stores = {*store_ids, *(change.store_id for change in changes)}
-        self._check(stores, changes)
+        self.check_stores(stores)
+        self._check(changes)
         return self.features.of(sorted(stores), changes)
 
     def answer(self, asked: Frames, says: Mapping[str, NDArray[np.float64]]) -> Answer:
@@ -149,7 +193,7 @@ class Predictor:
         forecasts = self.ensemble.forecast(asked.rows, pd.DataFrame(present))
         return Answer(
             forecasts.assign(version=self.release.version)[FORECAST_COLUMNS],
-            asked,
+            asked.rows[["store_id", "date", *CHANGEABLE]],
             tuple(name for name in self.ensemble.weights if name not in says),
         )
 
@@ -161,9 +205,7 @@ class Predictor:
             OutsideHorizonError: A day is not a coming one.
         """
         wanted = set(days)
-        unknown = sorted({store for store, _ in wanted} - self.stores)
-        if unknown:
-            raise UnknownStoreError(f"There is no store {', '.join(map(str, unknown))}.")
+        self.check_stores({store for store, _ in wanted})
         for day in sorted({day for _, day in wanted}):
             if not self.first_day <= day <= self.last_day:
                 raise OutsideHorizonError(
@@ -171,9 +213,21 @@ class Predictor:
                     f"{self.last_day}."
                 )
 
-    def _check(self, stores: set[int], changes: list[Change]) -> None:
+    def check_stores(self, store_ids: set[int]) -> None:
+        """Say whether these stores can be forecast.
+
+        Raises:
+            UnknownStoreError: A store is not in the plan.
+        """
+        unknown = sorted(store_ids - self.stores)
+        if unknown:
+            more = f" and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
+            named = ", ".join(map(str, unknown[:MOST_NAMED]))
+            raise UnknownStoreError(f"There is no store {named}{more}.")
+
+    def _check(self, changes: list[Change]) -> None:
         days = [(change.store_id, change.date) for change in changes]
-        self.check_days([*days, *((store, self.first_day) for store in stores)])
+        self.check_days(days)
         for (store, day), times in Counter(days).items():
             if times > 1:
                 raise ContradictionError(f"Store {store} cannot have two different plans on {day}.")

@@ -99,6 +99,7 @@ class ScenarioRequest(_Request):
     """Another plan for a store."""
 
     changes: list[DayOrWeek] = Field(min_length=1, max_length=100)
+    explain: StrictBool = Field(False, description="Whether to say what each forecast is made of.")
 
 
 class ModelInfo(BaseModel):
@@ -169,6 +170,19 @@ class PastDay(BaseModel):
     is_promo: bool
 
 
+class Accuracy(BaseModel):
+    """How well the ensemble forecast a store in the backtest; errors are shares, 0.1 for 10 %."""
+
+    days: int = Field(description="Open days that were judged.")
+    windows: int = Field(description="Windows of the backtest that they are from.")
+    rmspe: float | None
+    wape: float | None
+    bias: float | None = Field(description="What was forecast too much of all that was sold.")
+    coverage_80: float | None = Field(description="Share of days within the 80 % interval.")
+    coverage_95: float | None
+    baseline_rmspe: float | None = Field(description="What a simple median came to.")
+
+
 class StoreForecast(BaseModel):
     """A store's last weeks, and its coming days as planned."""
 
@@ -176,7 +190,37 @@ class StoreForecast(BaseModel):
     degraded: list[str]
     store: Store
     history: list[PastDay]
+    accuracy: Accuracy | None
     predictions: list[Prediction]
+
+
+class ChainDay(BaseModel):
+    """A day of all stores together, in EUR."""
+
+    date: dt.date
+    forecast: float
+
+
+class StoreOutlook(Store):
+    """A store's coming days beside as many days just before, in EUR."""
+
+    forecast_total: float
+    recent_total: float
+    change_percent: float | None = Field(description="Of the sales of an open day.")
+    rmspe: float | None = Field(description="Of the backtest, as a share.")
+    wape: float | None
+    coverage_80: float | None
+
+
+class Overview(BaseModel):
+    """What the chain is expected to sell, and where that is unlike the last weeks."""
+
+    model: ModelInfo
+    degraded: list[str]
+    days: list[ChainDay]
+    forecast_total: float
+    recent_total: float
+    stores: list[StoreOutlook]
 
 
 class Difference(BaseModel):

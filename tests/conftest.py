@@ -35,6 +35,8 @@ SMALL = {
     "SALES_LSTM__EPOCHS": "2",
     "SALES_LSTM__LAST_EPOCHS": "1",
     "SALES_LSTM__SEEDS": "1",
+    # Nothing listens there: a refresh of a test is not for a service of this machine.
+    "SALES_SERVICE_URL": "http://127.0.0.1:9",
     "SALES_STUDIES__ABLATION_TREES": "5",
     "SALES_STUDIES__ROWS": "100",
     "SALES_STUDIES__REPEATS": "1",

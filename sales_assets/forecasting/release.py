@@ -18,11 +18,14 @@ import duckdb
 from sales_assets.errors import ReleaseError
 from sales_assets.forecasting.features import last_sales_day
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore, sha256_of
+from sales_assets.warehouse import read_sql
 
 FILE = "release.json"
 DATA = re.compile(r"data-\d{8}-[0-9a-f]{12}")
-# The cleaned tables, ordered so that a store's rows lie together.
+# The cleaned tables that features are made from, ordered so that a store's rows lie together.
 TABLES = {"sales": "store_id, date", "stores": "store_id", "plan": "store_id, date"}
+# How well each store was forecast so far (`sql/serving/accuracy.sql`).
+ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class Release:
             ReleaseError: A file is missing or was changed.
         """
         # A name from a file must not lead out of the directory.
-        if set(self.files) != {_file(name) for name in TABLES} or not DATA.fullmatch(self.data):
+        expected = {_file(name) for name in (*TABLES, ACCURACY)}
+        if set(self.files) != expected or not DATA.fullmatch(self.data):
             raise ReleaseError(f"{directory / FILE} names other files than a release has.")
         for name, sha256 in self.files.items():
             path = directory / self.data / name
@@ -90,7 +94,7 @@ def write_release(
     removed.
 
     Args:
-        con: The warehouse, its cleaned tables in place.
+        con: The warehouse, its cleaned tables and the backtest in place.
         directory: `serving/` of the home.
         store: Where the version is.
         version: The ensemble's.
@@ -100,7 +104,8 @@ def write_release(
     fresh.mkdir(parents=True)
     for name, order in TABLES.items():
         con.table(f"cleaned.{name}").order(order).write_parquet(str(fresh / _file(name)))
-    files = {_file(name): sha256_of(fresh / _file(name)) for name in TABLES}
+    con.sql(read_sql("serving/accuracy")).write_parquet(str(fresh / _file(ACCURACY)))
+    files = {_file(name): sha256_of(fresh / _file(name)) for name in (*TABLES, ACCURACY)}
     cutoff = last_sales_day(con)
     ((last_planned_day,),) = con.execute("select max(date) from cleaned.plan").fetchall()
     digest = hashlib.sha256("".join(files.values()).encode()).hexdigest()

@@ -1,6 +1,7 @@
 """A release is complete and as it was written, or it is refused."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,23 @@ def version(store: ModelStore, con: duckdb.DuckDBPyConnection) -> str:
     ((cutoff,),) = con.execute("select max(date) from cleaned.sales").fetchall()
     draft = Draft(cutoff=cutoff, fingerprint="0" * 64)
     return store.save(ENSEMBLE, draft, lambda path: (path / "weights.json").touch()).version
+
+
+@pytest.fixture(autouse=True)
+def _backtest(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("create schema if not exists models")
+    con.execute(
+        """
+        create or replace table models.backtest as
+        select
+            model, date '2014-01-01' + window_number as cutoff, 1 as store_id, 100.0 as sales,
+            forecast, 90.0 as lo_80, 115.0 as hi_80, 80.0 as lo_95, 120.0 as hi_95
+        from (values
+            ('ensemble', 0, 110.0), ('ensemble', 42, 80.0), ('baseline', 0, 130.0),
+            ('lightgbm', 0, 500.0)
+        ) as judged (model, window_number, forecast)
+        """
+    )
 
 
 @pytest.fixture
@@ -57,6 +75,20 @@ def test_the_data_are_the_cleaned_tables(
         ).fetchall()
         assert differing == 0
         assert con.read_parquet(str(path)).shape == expected.shape
+
+
+def test_how_well_a_store_was_forecast_goes_with_it(
+    release: Release, directory: Path, con: duckdb.DuckDBPyConnection
+) -> None:
+    path = release.verified(directory) / "accuracy.parquet"
+    (row,) = con.read_parquet(str(path)).df().to_dict("records")
+    assert row == pytest.approx(
+        {
+            "store_id": 1, "days": 2, "windows": 2, "rmspe": math.sqrt((0.1**2 + 0.2**2) / 2),
+            "wape": 30 / 200, "bias": -10 / 200, "coverage_80": 1.0, "coverage_95": 1.0,
+            "baseline_rmspe": 0.3,
+        }
+    )  # fmt: skip
 
 
 def test_the_same_data_are_written_once(
@@ -122,7 +154,9 @@ def test_a_damaged_release_is_told(directory: Path, text: str) -> None:
         Release.read(directory)
 
 
-@pytest.mark.parametrize("name", ["sales.parquet", "stores.parquet", "plan.parquet"])
+@pytest.mark.parametrize(
+    "name", ["sales.parquet", "stores.parquet", "plan.parquet", "accuracy.parquet"]
+)
 def test_a_changed_or_missing_file_is_refused(release: Release, directory: Path, name: str) -> None:
     path = directory / release.data / name
     content = bytearray(path.read_bytes())

@@ -35,15 +35,19 @@ class InProcess:
     """The service without Ray: members are called where the interface runs."""
 
     predictor: Predictor | None
-    member: LightGBM
+    member: LightGBM | None
     refused: str | None = None
+    renewed: int = 0
 
     async def forecast(self, predictor: Predictor, asked: Frames) -> Answer:
         says = {name: member(asked) for name, member in predictor.members.items()}
         return predictor.answer(asked, says)
 
-    async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame:
-        return explain(self.member, asked)
+    async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame | None:
+        return explain(self.member, asked) if self.member else None
+
+    async def renew(self) -> None:
+        self.renewed += 1
 
 
 @dataclass
@@ -69,9 +73,9 @@ class Client:
     def get(self, path: str) -> Reply:
         return self.ask(urllib.request.Request(self._url(path), headers=self.headers))
 
-    def post(self, path: str, body: Any) -> Reply:
+    def post(self, path: str, body: Any, kind: str = "application/json") -> Reply:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", **self.headers}
+        headers = {"Content-Type": kind, **self.headers}
         return self.ask(urllib.request.Request(self._url(path), data, headers, method="POST"))
 
     def ask(self, request: urllib.request.Request) -> Reply:
@@ -107,9 +111,16 @@ def limit() -> RateLimit:
 
 
 @pytest.fixture
-def client(service: InProcess, keys: Keys, limit: RateLimit, needs_key: bool) -> Iterator[Client]:
+def max_in_flight() -> int:
+    return 32
+
+
+@pytest.fixture
+def client(
+    service: InProcess, keys: Keys, limit: RateLimit, needs_key: bool, max_in_flight: int
+) -> Iterator[Client]:
     """A client of the interface, which runs until the test has ended."""
-    app = create_app(service, keys, limit, needs_key)
+    app = create_app(service, keys, limit, needs_key, max_in_flight=max_in_flight)
     config = uvicorn.Config(app, port=0, log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))

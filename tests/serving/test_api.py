@@ -1,8 +1,14 @@
 """The interface over HTTP: what is asked is answered, and what cannot be is told which field."""
 
+import asyncio
 import http.client
+import io
+import json
 import math
+import re
+import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +20,7 @@ import pytest
 from sales_assets import warehouse
 from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.settings import Settings
-from serving import api
+from serving import doorway
 from serving.predictor import Predictor
 from serving.security import Keys, RateLimit
 from tests.serving.conftest import Client, InProcess, Reply
@@ -133,7 +139,7 @@ def test_a_scenario_is_told_beside_the_plan(
 def test_a_scenario_unlike_the_past_is_answered_with_a_warning(
     client: Client, predictor: Predictor
 ) -> None:
-    past = predictor.asked([5]).history
+    past = predictor.features.history_of(5)
     sundays = past[past["date"].dt.dayofweek == 6]
     assert not sundays["is_open"].any(), "the store of this test opens on Sundays"
     sunday = next(
@@ -225,11 +231,11 @@ def test_a_body_that_is_no_text_is_refused(client: Client) -> None:
 def test_bodies_are_limited(client: Client) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=60)
     connection.putrequest("POST", "/v1/predict")
-    connection.putheader("Content-Length", str(api.MAX_BODY + 1))
+    connection.putheader("Content-Length", str(doorway.MAX_BODY + 1))
     connection.endheaders()
     # It is answered before anything of the body was sent.
     reply = connection.getresponse()
-    assert_problem(Reply(reply.status, dict(reply.headers), reply.read()), 413, "2,000,000")
+    assert_problem(Reply(reply.status, dict(reply.headers), reply.read()), 413, "5,000,000")
     connection.close()
 
     def chunks() -> Any:
@@ -310,9 +316,165 @@ def test_an_error_of_ours_tells_nothing_of_the_inside(
         raise RuntimeError("secret path /x")
 
     monkeypatch.setattr(service, "forecast", fail)
-    reply = client.get("/v1/stores/3/forecast")
+    reply = client.post(
+        "/v1/predict", instances((3, str(service.predictor.first_day)), is_promo=True)
+    )
     assert_problem(reply, 500)
     assert b"secret" not in reply.body
+
+
+def test_a_file_of_days_is_answered_as_a_file(client: Client, predictor: Predictor) -> None:
+    first, second = day(predictor, 1), day(predictor, 2)
+    asked = f"store_id,date,is_open\n5,{second},\n3,{first},false\n5,{first},\n"
+    reply = client.post("/v1/predict/csv", asked.encode(), "text/csv")
+    assert reply.status == 200
+    assert reply.headers["content-type"] == "text/csv; charset=utf-8"
+    assert reply.headers["x-model-version"] == predictor.release.version
+    found = pd.read_csv(io.BytesIO(reply.body))
+    assert list(zip(found["store_id"], found["date"], strict=True)) == [
+        (5, second), (3, first), (5, first),
+    ]  # fmt: skip
+    assert found.loc[1, ["forecast", "lo_95", "hi_95"]].tolist() == [0, 0, 0]
+    body = client.post("/v1/predict", instances((5, second))).json
+    assert found.loc[0, "forecast"] == pytest.approx(body["predictions"][0]["forecast"], abs=0.01)
+
+    wrong = client.post("/v1/predict/csv", b"store_id,date\n5,soon\n", "text/csv")
+    assert_problem(wrong, 422, "line 2: date")
+    unknown = client.post("/v1/predict/csv", f"store_id,date\n77,{first}\n".encode(), "text/csv")
+    assert_problem(unknown, 404, "no store 77")
+
+
+def test_the_chain_is_summed_up(client: Client, predictor: Predictor, latest: pd.DataFrame) -> None:
+    body = client.get("/v1/overview").json
+    coming = latest[latest["model"] == ENSEMBLE]
+    assert body["forecast_total"] == pytest.approx(coming["forecast"].sum())
+    assert len(body["days"]) == 42
+    assert sum(found["forecast"] for found in body["days"]) == pytest.approx(body["forecast_total"])
+    store = body["stores"][4]
+    assert store["store_id"] == 5
+    own = coming[coming["store_id"] == 5]["forecast"]
+    assert store["forecast_total"] == pytest.approx(own.sum())
+    past = predictor.features.history_of(5).tail(42)
+    sold = past[past["sales"] > 0]["sales"]
+    assert store["recent_total"] == pytest.approx(sold.sum())
+    assert store["change_percent"] == pytest.approx(100 * (own[own > 0].mean() / sold.mean() - 1))
+    assert 0 < store["rmspe"] < 1
+
+
+def test_a_store_is_told_how_well_it_was_forecast_and_why(client: Client, home: Path) -> None:
+    body = client.get("/v1/stores/5/forecast?explain=true").json
+    with warehouse.connect_snapshot(Settings(home=home)) as con:
+        judged = con.execute(
+            "select * from models.backtest where model = 'ensemble' and store_id = 5 and sales > 0"
+        ).df()
+    relative = judged["forecast"] / judged["sales"] - 1
+    assert body["accuracy"]["days"] == len(judged)
+    assert body["accuracy"]["rmspe"] == pytest.approx(math.sqrt((relative**2).mean()))
+    within = (judged["sales"] >= judged["lo_80"]) & (judged["sales"] <= judged["hi_80"])
+    assert body["accuracy"]["coverage_80"] == pytest.approx(within.mean())
+    for found in body["predictions"]:
+        assert (found["contributions"] is not None) == found["plan"]["is_open"]
+
+
+def test_without_reasons_the_forecasts_are_answered_all_the_same(
+    client: Client, service: InProcess, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "member", None)
+    body = client.get("/v1/stores/5/forecast?explain=true").json
+    assert body["degraded"] == ["lightgbm"]
+    assert all(found["contributions"] is None for found in body["predictions"])
+    assert len(body["predictions"]) == 42
+
+
+def test_a_scenario_may_be_explained(client: Client, predictor: Predictor) -> None:
+    changes = [{"date": day(predictor, h), "is_promo": True} for h in range(1, 8)]
+    body = client.post("/v1/stores/5/scenario", {"changes": changes, "explain": True}).json
+    told = [found["contributions"] for found in body["predictions"][:7] if found["contributions"]]
+    assert told
+    assert all("promotion" in contributions for contributions in told)
+
+
+def test_a_reload_is_for_keys_of_the_role_admin(
+    client: Client, keys: Keys, service: InProcess
+) -> None:
+    as_reader = replace(client, headers={"Authorization": f"Bearer {keys.add('planner')}"})
+    as_admin = replace(client, headers={"Authorization": f"Bearer {keys.add('ops', 'admin')}"})
+    before = service.renewed
+    assert_problem(as_reader.post("/v1/model/reload", {}), 403, "role admin")
+    assert service.renewed == before
+    assert as_admin.post("/v1/model/reload", {}).json["horizon"] == 42
+    assert service.renewed == before + 1
+
+
+def test_what_is_counted_is_told_to_prometheus(client: Client, predictor: Predictor) -> None:
+    client.post("/v1/predict", instances((3, day(predictor, 1))))
+    client.get("/v1/stores/77/forecast")
+    text = client.get("/metrics").body.decode()
+    assert 'sales_requests_total{method="POST",path="/v1/predict",status="200"} 1.0' in text
+    path = "/v1/stores/{store_id}/forecast"
+    assert f'sales_requests_total{{method="GET",path="{path}",status="404"}} 1.0' in text
+    assert "sales_predictions_total 1.0" in text
+    assert f'version="{predictor.release.version}"' in text
+    assert "sales_requests_in_flight 1.0" in text
+
+
+def test_requests_are_logged_without_the_key(
+    client: Client, keys: Keys, predictor: Predictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = keys.add("planner")
+    caplog.set_level("INFO", "serving.requests")
+    known = replace(client, headers={"Authorization": f"Bearer {text}"})
+    known.get("/v1/stores/5/forecast")
+    client.get("/v1/stores/5/forecast")
+    lines = [json.loads(record.message) for record in caplog.records]
+    assert [(line["status"], line["key"]) for line in lines] == [(200, "planner"), (401, None)]
+    assert lines[0]["version"] == predictor.release.version
+    assert lines[0]["ms"] > 0
+    assert text not in caplog.text
+
+
+class TestAtItsLimit:
+    @pytest.fixture
+    def max_in_flight(self) -> int:
+        return 1
+
+    def test_more_than_it_can_is_told_to_come_back(
+        self, client: Client, service: InProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun, go_on = threading.Event(), threading.Event()
+        forecast = service.forecast
+
+        async def slow(*arguments: Any) -> Any:
+            begun.set()
+            await asyncio.to_thread(go_on.wait, 60)
+            return await forecast(*arguments)
+
+        monkeypatch.setattr(service, "forecast", slow)
+        body = instances((3, str(service.predictor.first_day)), is_promo=True)
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(client.post, "/v1/predict", body)
+            assert begun.wait(60)
+            reply = client.get("/v1/stores")
+            assert_problem(reply, 503, "more to do than it can")
+            assert reply.headers["retry-after"] == "1"
+            assert client.get("/readyz").status == 200
+            go_on.set()
+            assert first.result().status == 200
+        assert client.get("/v1/stores").status == 200
+
+
+@pytest.mark.parametrize("path", ["/docs", "/"])
+def test_pages_load_nothing_from_elsewhere(client: Client, path: str) -> None:
+    reply = client.get(path)
+    assert reply.status == 200
+    assert reply.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    loaded = re.findall(r"(?:src|href)=\"([^\"#]+)", reply.body.decode())
+    assert loaded
+    for address in loaded:
+        assert address.startswith(("/", "data:")), address
+        if address.startswith("/"):
+            assert client.get(address).status == 200, address
 
 
 def test_the_model_is_told(client: Client, predictor: Predictor) -> None:
@@ -332,7 +494,8 @@ def test_every_answer_has_the_headers_that_browsers_go_by(client: Client) -> Non
 def test_the_description_names_every_path_and_its_problems(client: Client) -> None:
     body = client.get("/openapi.json").json
     assert set(body["paths"]) == {
-        "/healthz", "/readyz", "/v1/model", "/v1/stores", "/v1/predict",
+        "/healthz", "/readyz", "/metrics", "/v1/model", "/v1/model/reload", "/v1/stores",
+        "/v1/overview", "/v1/predict", "/v1/predict/csv",
         "/v1/stores/{store_id}/forecast", "/v1/stores/{store_id}/scenario",
     }  # fmt: skip
     problem = body["paths"]["/v1/predict"]["post"]["responses"]["422"]

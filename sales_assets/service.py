@@ -1,0 +1,120 @@
+"""A running service is told of a new release, and tried by a real request."""
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from sales_assets.forecasting.release import Release
+from sales_assets.settings import Settings
+
+ASK_S = 10.0
+# A release is loaded, verified and tried with every member before it answers.
+LOAD_S = 180.0
+LOOK_S = 1.0
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What became of it.
+
+    Attributes:
+        is_running: Whether a service answers at all.
+        says: What a person should know.
+        version: The version that answers, if that is known.
+        latency_ms: What a forecast of one store took.
+    """
+
+    is_running: bool
+    says: str
+    version: str | None = None
+    latency_ms: float | None = None
+
+    def is_of(self, release: Release) -> bool:
+        """Tell whether the service has given a forecast of that release."""
+        return self.version == release.version and self.latency_ms is not None
+
+
+def point_at(release: Release, settings: Settings) -> Tried:
+    """Point the service at `settings.service_url` at a release, and ask it for a forecast.
+
+    Args:
+        release: The release that is in place.
+        settings: Where the service is, and the key to ask it with.
+    """
+    status, _ = _ask(settings, "/healthz")
+    if status is None:
+        return Tried(False, f"No service is running at {settings.service_url}.")
+    # Without a key of the role admin it is left to find the release by itself.
+    _ask(settings, "/v1/model/reload", method="POST", timeout_s=LOAD_S)
+    deadline = time.monotonic() + LOAD_S
+    while True:
+        status, ready = _ask(settings, "/readyz")
+        answering = ready.get("model", {}).get("version")
+        refused = ready.get("refused")
+        if answering == release.version and not refused:
+            break
+        if refused or time.monotonic() > deadline:
+            why = refused or "it has not loaded the new release, or serves another home"
+            return Tried(True, f"The service still answers with {answering}: {why}", answering)
+        time.sleep(LOOK_S)
+    return _tried(settings)
+
+
+def _tried(settings: Settings) -> Tried:
+    """Ask for the coming days of the first store."""
+    status, listed = _ask(settings, "/v1/stores")
+    if status == HTTPStatus.UNAUTHORIZED:
+        ready = _ask(settings, "/readyz")[1]
+        return Tried(
+            True,
+            "The service has the new release, and wants a key for a forecast: set "
+            "SALES_SERVICE_KEY.",
+            ready.get("model", {}).get("version"),
+        )
+    store = listed["stores"][0]["store_id"] if listed.get("stores") else 1
+    started = time.perf_counter()
+    status, answer = _ask(settings, f"/v1/stores/{store}/forecast")
+    latency_ms = 1000 * (time.perf_counter() - started)
+    version = answer.get("model", {}).get("version")
+    if status != HTTPStatus.OK:
+        return Tried(True, f"The service answers a request for store {store} by {status}.", version)
+    degraded = answer["degraded"]
+    without = f", without {', '.join(degraded)}" if degraded else ""
+    says = f"The service answers with {version}{without}, in {latency_ms:.0f} ms."
+    return Tried(True, says, version, latency_ms)
+
+
+def _ask(
+    settings: Settings, path: str, method: str = "GET", timeout_s: float = ASK_S
+) -> tuple[int | None, dict[str, Any]]:
+    """Return status and body; no status where nothing answers."""
+    headers = {}
+    if key := settings.service_key.get_secret_value():
+        headers["Authorization"] = f"Bearer {key}"
+    request = urllib.request.Request(  # noqa: S310 - the setting allows http and https alone
+        settings.service_url.rstrip("/") + path,
+        data=b"" if method == "POST" else None,
+        headers=headers,
+        method=method,
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s) as reply:  # noqa: S310
+            return reply.status, _body(reply.read())
+    except urllib.error.HTTPError as error:
+        return error.code, _body(error.read())
+    except (OSError, http.client.HTTPException):
+        return None, {}
+
+
+def _body(content: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        # Something else listens there.
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -1,0 +1,123 @@
+"""What every request passes on its way in and out: limits, headers, measurement, a line of log."""
+
+import json
+import logging
+import time
+from http import HTTPStatus
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.metrics import Metrics
+from serving.problems import failed, problem
+
+requests_log = logging.getLogger("serving.requests")
+
+MAX_BODY = 5_000_000
+OVERLOAD_RETRY_AFTER_S = 1
+# A health check is answered, and the metrics are, when nothing else is.
+ALWAYS = ("/healthz", "/readyz", "/metrics")
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# The page of the interface's description starts itself by a script within.
+POLICIES = {"/docs": POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-inline'")}
+
+
+class Doorway:
+    """ASGI middleware around the whole interface.
+
+    Args:
+        app: What is behind it.
+        metrics: What is counted.
+        max_in_flight: Requests that are worked on at a time; more are told to come back.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, max_in_flight: int) -> None:
+        self.app, self.metrics, self.max_in_flight = app, metrics, max_in_flight
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it here."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        # Handlers leave here whose request it is and which version answers.
+        scope["state"] = state = dict(scope.get("state") or {})
+        started, status = time.perf_counter(), 0
+
+        async def leave(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+                policy = POLICIES.get(scope["path"], POLICY)
+                headers.setdefault("Content-Security-Policy", policy)
+            await send(message)
+
+        self._in_flight += 1
+        self.metrics.in_flight.set(self._in_flight)
+        try:
+            refusal = self._refusal(scope)
+            await (refusal or self.app)(scope, receive, leave)
+        except Exception as error:
+            response = failed(scope["method"], scope["path"], error)
+            # Of an answer that has begun nothing can be taken back.
+            if status == 0:
+                await response(scope, receive, leave)
+        finally:
+            self._in_flight -= 1
+            self.metrics.in_flight.set(self._in_flight)
+            self._tell(scope, state, status, time.perf_counter() - started)
+
+    def _refusal(self, scope: Scope) -> ASGIApp | None:
+        """Return what is answered instead of letting the request through, if anything."""
+        if self._in_flight > self.max_in_flight and scope["path"] not in ALWAYS:
+            return problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The service has more to do than it can; try again in a moment.",
+                retry_after_s=OVERLOAD_RETRY_AFTER_S,
+            )
+        if scope["method"] not in ("POST", "PUT", "PATCH"):
+            return None
+        length = Headers(scope=scope).get("content-length")
+        # Without a length the body would have to be read to be measured.
+        if length is None or not (length.isascii() and length.isdecimal()):
+            return problem(HTTPStatus.LENGTH_REQUIRED, "The body's length must be told.")
+        if int(length) > MAX_BODY:
+            return problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A body has at most {MAX_BODY:,} bytes."
+            )
+        return None
+
+    def _tell(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
+        # The path as it is declared: one a store would be a series of its own each.
+        path = getattr(scope.get("route"), "path", None) or "other"
+        self.metrics.count(path, scope["method"], status, seconds)
+        requests_log.info(
+            json.dumps(
+                {
+                    "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "ms": round(1000 * seconds, 1),
+                    "key": state.get("caller"),
+                    "version": state.get("version"),
+                    "degraded": state.get("degraded", []),
+                }
+            )
+        )

@@ -1,0 +1,103 @@
+"""CSV in and CSV out, for who works with spreadsheets."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from serving.problems import UnusableRowsError, message_of
+from serving.schemas import Instance
+
+NEEDED = ("store_id", "date")
+CHANGED = ("is_open", "is_promo", "state_holiday", "is_school_holiday")
+WRITTEN = ("store_id", "date", "h", "forecast", "lo_80", "hi_80", "lo_95", "hi_95")
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
+# Every day of two thousand stores.
+MAX_ROWS = 84_000
+ROWS_A_CHUNK = 500
+
+
+def read_instances(content: bytes) -> list[Instance]:
+    """Return the days that a CSV file asks for; an empty field leaves the plan as it is.
+
+    Raises:
+        UnusableRowsError: Rows or columns cannot be used; each is named.
+    """
+    try:
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        _check_columns(reader.fieldnames or [])
+        instances: list[Instance] = []
+        errors: list[dict[str, str]] = []
+        for row in reader:
+            if len(instances) + len(errors) == MAX_ROWS:
+                raise _unusable("body", f"a file has at most {MAX_ROWS:,} rows")
+            try:
+                instances.append(Instance.model_validate(_typed(row)))
+            except ValidationError as error:
+                # A row may take several lines; this is its last.
+                errors += [_error(each, reader.line_num) for each in error.errors()]
+    except UnicodeDecodeError:
+        raise _unusable("body", "the file is no UTF-8 text") from None
+    except csv.Error as error:
+        raise _unusable("body", f"the file is no CSV: {error}") from None
+    if errors:
+        raise UnusableRowsError(errors)
+    if not instances:
+        raise _unusable("body", "the file has no rows")
+    return instances
+
+
+def lines(predictions: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Return the predictions as CSV, in chunks of lines."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(WRITTEN)
+    for number, found in enumerate(predictions, start=1):
+        bounds = [bound for level in ("80", "95") for bound in found["intervals"][level]]
+        money = [f"{value:.2f}" for value in (found["forecast"], *bounds)]
+        writer.writerow([found["store_id"], found["date"], found["h"], *money])
+        if number % ROWS_A_CHUNK == 0:
+            yield text.getvalue()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue()
+
+
+def _check_columns(names: Iterable[str]) -> None:
+    found = list(names)
+    known = (*NEEDED, *CHANGED)
+    wrong = [name for name in NEEDED if name not in found]
+    if wrong:
+        raise _unusable("body", f"the first line lacks {' and '.join(wrong)}")
+    unknown = [name for name in found if name not in known]
+    if unknown or len(set(found)) < len(found):
+        raise _unusable(
+            "body", f"the columns are {', '.join(known)}, each once, and not {', '.join(found)}"
+        )
+
+
+def _typed(row: dict[str | None, Any]) -> dict[str, Any]:
+    """Return a row's fields as JSON would have them; what is no number or flag stays a text."""
+    values: dict[str, Any] = {}
+    for name, text in row.items():
+        if text in ("", None):
+            continue
+        if name == "store_id" and text.strip().isdecimal():
+            values[name] = int(text)
+        elif name in CHANGED and name != "state_holiday":
+            values[name] = FLAGS.get(text.strip().lower(), text)
+        else:
+            # Fields beyond the header come without a name.
+            values[name or "more fields than columns"] = text
+    return values
+
+
+def _error(error: Any, line: int) -> dict[str, str]:
+    field = ".".join(map(str, error["loc"]))
+    return {"field": f"line {line}: {field}", "message": message_of(error)}
+
+
+def _unusable(field: str, message: str) -> UnusableRowsError:
+    return UnusableRowsError([{"field": field, "message": message}])

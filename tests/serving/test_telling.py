@@ -1,0 +1,92 @@
+"""A running service is told of a release and tried; without one nothing is amiss."""
+
+import http.server
+import threading
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+
+from sales_assets import service as telling
+from sales_assets.service import point_at
+from sales_assets.settings import Settings
+from serving.predictor import Predictor
+from serving.security import Keys
+from tests.serving.conftest import Client, InProcess
+
+
+def at(client: Client, key: str = "") -> Settings:
+    return Settings(service_url=f"http://127.0.0.1:{client.port}", service_key=SecretStr(key))
+
+
+def test_a_service_with_the_release_is_asked_for_a_forecast(
+    client: Client, predictor: Predictor, service: InProcess
+) -> None:
+    before = service.renewed
+    tried = point_at(predictor.release, at(client))
+    assert tried.is_of(predictor.release)
+    assert service.renewed == before + 1
+    assert tried.latency_ms is not None
+    assert f"answers with {predictor.release.version}, in " in tried.says
+
+
+def test_no_service_is_no_fault(predictor: Predictor) -> None:
+    tried = point_at(predictor.release, Settings(service_url="http://127.0.0.1:9"))
+    assert (tried.is_running, tried.says) == (
+        False, "No service is running at http://127.0.0.1:9."
+    )  # fmt: skip
+
+
+def test_a_service_that_keeps_to_another_release_is_told(
+    client: Client, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "LOAD_S", 0.1)
+    newer = replace(predictor.release, version="20990101T000000Z-00000000")
+    tried = point_at(newer, at(client))
+    assert tried.is_running
+    assert not tried.is_of(newer)
+    assert predictor.release.version in tried.says
+
+
+def test_a_refused_release_is_told_at_once(
+    client: Client, predictor: Predictor, service: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "refused", "It cannot be used.")
+    newer = replace(predictor.release, version="20990101T000000Z-00000000")
+    tried = point_at(newer, at(client))
+    assert "It cannot be used." in tried.says
+    assert not tried.is_of(newer)
+
+
+@pytest.mark.parametrize("role", ["read", "admin"])
+def test_with_a_key_the_service_is_asked_in_its_name(
+    client: Client, keys: Keys, predictor: Predictor, role: str
+) -> None:
+    text = keys.add("dagster", role)  # type: ignore[arg-type]
+    assert point_at(predictor.release, at(client, text)).is_of(predictor.release)
+    tried = point_at(predictor.release, at(client))
+    assert "SALES_SERVICE_KEY" in tried.says
+    assert not tried.is_of(predictor.release)
+
+
+def test_something_else_on_the_port_is_told(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "LOAD_S", 0.1)
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        tried = point_at(predictor.release, Settings(service_url=url))
+        server.shutdown()
+    assert tried.is_running
+    assert not tried.is_of(predictor.release)
