@@ -52,12 +52,14 @@ dev: setup ## Open the Dagster UI on port 3000
 serve: setup ## Answer over HTTP on port 8000
 	@$(BIN)/sales serve --home $(if $(wildcard $(DEMO)/serving/release.json),$(DEMO),var)
 
-bench: setup ## Measure a full-size refresh, the LSTM's answers, and every model beside other methods
+bench: setup ## Measure a full-size refresh, the LSTM's answers, every model beside others, the service
 	@$(BIN)/python -m benchmarks.refresh
 	@echo
 	@$(BIN)/python -m benchmarks.lstm_latency
 	@echo
 	@$(BIN)/python -m benchmarks.accuracy
+	@echo
+	@$(BIN)/python -m benchmarks.serving --home $(if $(wildcard $(DEMO)/serving/release.json),$(DEMO),var)
 
 lock: ## Resolve requirements.lock anew (needs uv)
 	@uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 \

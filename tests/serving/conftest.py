@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from sales_assets.forecasting.explanations import explain
 from sales_assets.forecasting.frames import Frames
@@ -116,11 +117,15 @@ def max_in_flight() -> int:
 
 
 @pytest.fixture
-def client(
+def app(
     service: InProcess, keys: Keys, limit: RateLimit, needs_key: bool, max_in_flight: int
-) -> Iterator[Client]:
+) -> FastAPI:
+    return create_app(service, keys, limit, needs_key, max_in_flight=max_in_flight)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[Client]:
     """A client of the interface, which runs until the test has ended."""
-    app = create_app(service, keys, limit, needs_key, max_in_flight=max_in_flight)
     config = uvicorn.Config(app, port=0, log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))

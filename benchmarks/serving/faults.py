@@ -1,0 +1,150 @@
+"""What those who ask notice when replicas die, champions change, and too much is asked."""
+
+import asyncio
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import timedelta
+from pathlib import Path
+
+from benchmarks.serving.load import Ask, Outcome, as_answered, quantiles_ms, steady
+from benchmarks.serving.processes import Service, free_port, kill, platform, running
+from sales_assets.forecasting.ensemble import Ensemble
+from sales_assets.forecasting.model_store import ENSEMBLE, Draft, ModelStore
+from sales_assets.forecasting.release import FILE, Release
+
+PER_SECOND = 10.0
+# A new champion's forecasts are twice as high: which one answered can be told from the number.
+FACTOR = 2.0
+# A caller may ask for fifty a second; callers that share no limit are many.
+OVERLOAD_CLIENTS = 64
+OVERLOAD_S = 60.0
+
+
+def measure(home: Path, seconds: float, scratch: Path) -> None:
+    """Print what became of a steady load under each fault."""
+    first = Release.read(home / "serving")
+    second = _challenger(home, first)
+    port = free_port()
+    with running(platform(home, port), port, scratch / "faults.log") as service:
+        asks = _mixed(first)
+        asyncio.run(steady(port, asks, PER_SECOND, 5))
+        print(f"{PER_SECOND:.0f} requests a second, every other one under another plan")
+        print(
+            f"{'':26s} {'whole':>6s} {'degraded':>9s} {'failed':>7s} {'p99 ms':>7s}   whole again"
+        )
+        loads = []
+        for name, act in (
+            ("nothing happens", lambda: None),
+            ("trees killed", lambda: kill(service.replicas("trees"))),
+            ("recurrent killed", lambda: kill(service.replicas("recurrent"))),
+            ("statistical killed", lambda: kill(service.replicas("statistical"))),
+            ("ingress killed", lambda: kill(service.replicas("ingress"))),
+            ("champion promoted", lambda: _release(home, second)),
+            ("broken release", lambda: _release(home, replace(second, manifest_sha256="0" * 64))),
+            ("rolled back", lambda: _release(home, first)),
+        ):
+            found, acted_s = asyncio.run(_under(service, asks, seconds, act))
+            _print(name, found, acted_s)
+            loads.append(found)
+        mixed = _mixed_answers(loads, first, second)
+        print(f"  answers with numbers of another version than they name: {mixed}", flush=True)
+
+
+def overload(home: Path, _: float, scratch: Path) -> None:
+    """Print what is answered and what is refused when far too much is asked, and afterwards."""
+    port = free_port()
+    asks = _mixed(Release.read(home / "serving"))
+    with running(platform(home, port), port, scratch / "overload.log") as service:
+        asyncio.run(steady(port, asks, 2.0, 5))
+        able = asyncio.run(as_answered(port, asks, 4, 10))
+        rate = len(able) / max(outcome.started_s + outcome.took_s for outcome in able)
+        print(f"four clients: {rate:.0f} answers a second; now {10 * rate:.0f} requests a second")
+        found = asyncio.run(steady(port, asks, 10 * rate, OVERLOAD_S))
+        _print("ten times as much", found, None)
+        counts = Counter(outcome.status for outcome in found)
+        told = sum(outcome.retry_after for outcome in found if outcome.status in (429, 503))
+        print(f"  by status {dict(sorted(counts.items()))}; {told} were told when to come back")
+        _print("after it", asyncio.run(steady(port, asks, PER_SECOND, 10)), None)
+        print(f"  {service.megabytes():,.0f} MB", flush=True)
+
+
+def _mixed(release: Release) -> Callable[[int], Ask]:
+    day = str(release.cutoff + timedelta(days=4))
+
+    def ask(number: int) -> Ask:
+        plan = {"is_promo": True} if number % 2 else {}
+        return Ask("/v1/predict", {"instances": [{"store_id": 1, "date": day, **plan}]})
+
+    return ask
+
+
+async def _under(
+    service: Service, asks: Callable[[int], Ask], seconds: float, act: Callable[[], None]
+) -> tuple[list[Outcome], float]:
+    began = time.perf_counter()
+    load = asyncio.create_task(steady(service.port, asks, PER_SECOND, seconds))
+    await asyncio.sleep(seconds / 5)
+    act()
+    acted_s = time.perf_counter() - began
+    return await load, acted_s
+
+
+def _print(name: str, found: list[Outcome], acted_s: float | None) -> None:
+    whole = [outcome for outcome in found if outcome.status == 200 and not outcome.degraded]
+    degraded = [outcome for outcome in found if outcome.status == 200 and outcome.degraded]
+    failed = [outcome for outcome in found if outcome.status not in (200, 429, 503)]
+    failed += [outcome for outcome in found if outcome.status in (429, 503)] if acted_s else []
+    again = ""
+    if acted_s is not None:
+        amiss = [
+            outcome.started_s for outcome in found if outcome.status != 200 or outcome.degraded
+        ]
+        again = f"{max(amiss) - acted_s:.1f} s" if amiss else "at once"
+        versions = {outcome.version for outcome in found if outcome.version}
+        again += f", {len(versions)} versions" if len(versions) > 1 else ""
+    _, p99 = quantiles_ms(found)
+    print(
+        f"  {name:24s} {len(whole):6d} {len(degraded):9d} {len(failed):7d} {p99:7.0f}   {again}",
+        flush=True,
+    )
+
+
+def _mixed_answers(loads: list[list[Outcome]], first: Release, second: Release) -> int:
+    """Return how many whole answers have other numbers than the version that they name."""
+    factor = {first.version: 1.0, second.version: FACTOR}
+    # The even requests ask for one thing, the odd ones for another.
+    usual: dict[int, float] = {}
+    mixed = 0
+    for found in loads:
+        for number, outcome in enumerate(found):
+            if outcome.forecast is None or outcome.version is None or outcome.degraded:
+                continue
+            once = outcome.forecast / factor.get(outcome.version, float("nan"))
+            mixed += not math.isclose(once, usual.setdefault(number % 2, once), rel_tol=1e-9)
+    return mixed
+
+
+def _challenger(home: Path, release: Release) -> Release:
+    """Add an ensemble whose forecasts are `FACTOR` times as high, and return its release."""
+    store = ModelStore(home / "models")
+    present = store.manifest(ENSEMBLE, release.version)
+    ensemble = Ensemble.load(store.verified(ENSEMBLE, release.version, release.manifest_sha256))
+    doubled = replace(ensemble, factors={ENSEMBLE: FACTOR})
+    draft = Draft(cutoff=release.cutoff, fingerprint="2" * 64, members=present.members)
+    version = store.save(ENSEMBLE, draft, doubled.save).version
+    return replace(
+        release, version=version, manifest_sha256=store.manifest_sha256(ENSEMBLE, version)
+    )
+
+
+def _release(home: Path, release: Release) -> None:
+    path = home / "serving" / FILE
+    fresh = path.with_suffix(".tmp")
+    fresh.write_text(
+        json.dumps(asdict(release), default=lambda value: value.isoformat()), encoding="utf-8"
+    )
+    fresh.replace(path)
