@@ -234,12 +234,16 @@ def dev(port: int, host: str, source: Path | None, home: Path | None) -> None:
 @main.command()
 @click.option("--port", type=int, default=8000, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Others need a key.")
+@click.option("--release", "url", help="URL of the home whose releases are copied to this one.")
 @home_option
-def serve(port: int, host: str, home: Path | None) -> None:
+def serve(port: int, host: str, url: str | None, home: Path | None) -> None:
     """Answer over HTTP with the newest release, until stopped."""
     from serving.local import serve_here
 
-    serve_here(Settings.choose(home=home), host, port, tell=lambda line: click.echo(line, err=True))
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    serve_here(Settings.choose(home=home), host, port, tell, url)
 
 
 @main.group()

@@ -33,6 +33,7 @@ from sales_assets.forecasting.release import Release
 from sales_assets.settings import Settings
 from serving.api import STORES_AT_ONCE, create_app
 from serving.journal import Journal
+from serving.mirror import pull
 from serving.predictor import Answer, Predictor, member_directory
 from serving.security import Keys, RateLimit
 
@@ -54,6 +55,7 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     home: Path = Field(Path("var"), description="The home whose release answers.")
+    release_url: str = Field("", description="Where releases are copied from, if elsewhere.")
     members: dict[str, list[str]] = Field(description="Which deployment has which members.")
     threads: int = Field(1, ge=1, description="Threads of each replica.")
     member_timeout_s: float = Field(5.0, gt=0, description="What a member may take.")
@@ -136,6 +138,12 @@ class Members:
 
     def _load(self, release: Release) -> dict[str, Member]:
         settings = _settings(self.arguments, release)
+        if self.arguments.release_url:
+            # The interface may have copied it on another machine.
+            try:
+                pull(self.arguments.release_url, settings.home)
+            except SalesError as error:
+                log.warning("%s", error)
         store, loaded = ModelStore(settings.models), {}
         for name in self.names:
             try:
@@ -200,6 +208,8 @@ class Ingress:
                 self.refused = "The newest release cannot be used; the service's log says why."
 
     async def _renew(self) -> None:
+        if self.arguments.release_url:
+            await asyncio.to_thread(pull, self.arguments.release_url, self._settings.home)
         release = Release.read(self._settings.serving)
         present = self.predictor
         if present and release == present.release:

@@ -17,6 +17,7 @@ import yaml
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.release import Release
 from sales_assets.settings import Settings
+from serving.mirror import pull
 from serving.security import Keys
 
 CONFIG = Path(__file__).parent / "config.yaml"
@@ -36,7 +37,13 @@ START_S = 300
 OBJECT_STORE_BYTES = 200_000_000
 
 
-def serve_here(settings: Settings, host: str, port: int, tell: Callable[[str], None]) -> None:
+def serve_here(
+    settings: Settings,
+    host: str,
+    port: int,
+    tell: Callable[[str], None],
+    release_url: str | None = None,
+) -> None:
     """Serve the home's release on this machine until SIGINT or SIGTERM.
 
     Args:
@@ -44,10 +51,14 @@ def serve_here(settings: Settings, host: str, port: int, tell: Callable[[str], N
         host: Address to bind; anything but loopback needs a key.
         port: Port to bind.
         tell: Receives what a person should know, a line each.
+        release_url: Where releases are copied from, if they are made elsewhere.
 
     Raises:
         SalesError: There is no release, no key for a public address, or the port is taken.
     """
+    if release_url:
+        tell(f"Copying the release at {release_url} …")
+        pull(release_url, settings.home)
     release = Release.read(settings.serving)
     if host not in LOOPBACK and not Keys(settings.keys_path).all():
         raise SalesError(
@@ -72,7 +83,7 @@ def serve_here(settings: Settings, host: str, port: int, tell: Callable[[str], N
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        _deploy(serve, _config(settings.home.absolute(), host, port))
+        _deploy(serve, _config(settings.home.absolute(), host, port, release_url or ""))
         tell(f"Loading {release.version}, which knows sales up to {release.cutoff} …")
         _wait(_reachable(host), port, stop)
         if not stop.is_set():
@@ -86,12 +97,16 @@ def serve_here(settings: Settings, host: str, port: int, tell: Callable[[str], N
         ray.shutdown()
 
 
-def _config(home: Path, host: str, port: int) -> dict[str, Any]:
+def _config(home: Path, host: str, port: int, release_url: str) -> dict[str, Any]:
     """Return `config.yaml` for this home and address."""
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     config["http_options"] |= {"host": host, "port": port}
     (application,) = config["applications"]
-    application["args"] |= {"home": str(home), "needs_key": host not in LOOPBACK}
+    application["args"] |= {
+        "home": str(home),
+        "release_url": release_url,
+        "needs_key": host not in LOOPBACK,
+    }
     return config
 
 

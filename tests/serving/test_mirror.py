@@ -1,0 +1,89 @@
+"""A release at a URL is copied whole, checked when it is loaded, and never led astray."""
+
+import json
+import shutil
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from sales_assets.errors import ModelStoreError, ReleaseError
+from sales_assets.forecasting.model_store import ENSEMBLE
+from sales_assets.forecasting.release import FILE, Release
+from sales_assets.settings import Settings
+from serving.mirror import pull
+from serving.predictor import Predictor
+
+URL = "memory://chain/home"
+
+
+@pytest.fixture
+def remote(home: Path, tmp_path: Path) -> fsspec.AbstractFileSystem:
+    """What a home has to serve, in the memory of this process."""
+    source = fsspec.filesystem("memory")
+    source.store.clear()
+    for part in ("serving", "models"):
+        source.put(f"{home / part}/", f"/chain/home/{part}/", recursive=True)
+    return source
+
+
+def test_what_is_copied_answers_as_the_home_does(
+    remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path, settings: Settings
+) -> None:
+    pull(URL, tmp_path)
+    copied = Predictor.load(tmp_path, settings)
+    assert copied.release == predictor.release
+    assert copied.planned is not None
+    assert predictor.planned is not None
+    assert copied.planned.forecasts.equals(predictor.planned.forecasts)
+    assert not list(tmp_path.rglob(".pull-*"))
+    before = sorted(path.stat().st_mtime_ns for path in (tmp_path / "models").rglob("*"))
+    pull(URL, tmp_path)
+    assert before == sorted(path.stat().st_mtime_ns for path in (tmp_path / "models").rglob("*"))
+
+
+def test_a_byte_that_was_changed_on_the_way_is_refused_when_it_is_loaded(
+    remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path, settings: Settings
+) -> None:
+    weights = f"/chain/home/models/{ENSEMBLE}/{predictor.release.version}/weights.json"
+    remote.pipe(weights, remote.cat(weights).replace(b"0", b"1", 1))
+    pull(URL, tmp_path)
+    with pytest.raises(ModelStoreError, match=r"weights\.json"):
+        Predictor.load(tmp_path, settings)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("data", "../../elsewhere"), ("version", "../20150619T000000Z-00000000")]
+)
+def test_names_that_lead_elsewhere_are_refused(
+    remote: fsspec.AbstractFileSystem, tmp_path: Path, field: str, value: str
+) -> None:
+    path = f"/chain/home/serving/{FILE}"
+    remote.pipe(path, json.dumps({**json.loads(remote.cat(path)), field: value}).encode())
+    with pytest.raises(ReleaseError, match="names that no release has"):
+        pull(URL, tmp_path)
+
+
+def test_a_copy_that_broke_off_leaves_the_release_before(
+    remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path
+) -> None:
+    pull(URL, tmp_path)
+    present = Release.read(tmp_path / "serving")
+    path = f"/chain/home/serving/{FILE}"
+    newer = json.loads(remote.cat(path)) | {"version": "20990101T000000Z-00000000"}
+    remote.pipe(path, json.dumps(newer).encode())
+    with pytest.raises(ReleaseError, match="cannot be copied"):
+        pull(URL, tmp_path)
+    assert Release.read(tmp_path / "serving") == present
+
+
+@pytest.mark.parametrize("url", ["memory://nothing", "nosuch://place", "file:///nowhere/at/all"])
+def test_a_url_that_cannot_be_read_is_told(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=f"The release at {url} cannot be copied"):
+        pull(url, tmp_path)
+
+
+def test_a_home_with_releases_of_its_own_is_left_alone(home: Path, tmp_path: Path) -> None:
+    shutil.copy(home / "warehouse.duckdb", tmp_path)
+    with pytest.raises(ReleaseError, match="has releases of its own"):
+        pull(URL, tmp_path)
