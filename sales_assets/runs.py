@@ -111,6 +111,8 @@ def _what_failed(result: dg.ExecuteInProcessResult) -> str:
             if data.user_failure_data and data.user_failure_data.description:
                 return str(data.user_failure_data.description)
             error = data.error.cause or data.error if data.error else None
+            if error and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+                return "Interrupted; the last results are untouched, and the same command goes on."
             reason = error.message.strip() if error else "no reason given"
             return f"{event.step_key} failed: {reason} (`sales dev` shows the run's record)"
     checks = [check for check in result.get_asset_check_evaluations() if not check.passed]

@@ -194,6 +194,22 @@ def test_a_killed_refresh_leaves_the_results_and_the_next_one_works(
     assert statuses == ["SUCCESS", "FAILURE", "SUCCESS"]
 
 
+def test_an_interrupted_refresh_says_so_in_a_sentence(
+    home_copy: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SALES_SEED", "2")
+    command = [Path(sys.executable).parent / "sales", "refresh", "--home", str(home_copy)]
+    running = subprocess.Popen(
+        [*command, "--source", str(source)], stderr=subprocess.PIPE, text=True
+    )
+    assert running.stderr is not None
+    assert any("backtest from" in line for line in running.stderr)
+    running.send_signal(signal.SIGINT)
+    last = running.stderr.read().splitlines()[-1]
+    assert running.wait() == 1
+    assert last.startswith("sales: Interrupted; the last results are untouched")
+
+
 def test_a_refresh_waits_for_no_run_that_the_ui_started(home_copy: Path, source: Path) -> None:
     with dg.DagsterInstance.from_config(str(Settings(home=home_copy).dagster_home)) as instance:
         (first,) = instance.get_runs()
