@@ -13,6 +13,7 @@ from starlette.types import Lifespan
 from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.lightgbm import LightGBM
 from serving import answers, tables
+from serving.batches import MOST_STORES
 from serving.doorway import Doorway
 from serving.features import Change
 from serving.journal import Journal
@@ -44,8 +45,6 @@ LEVELS = (80, 95)
 ANONYMOUS = "anonymous"
 CSV = "text/csv; charset=utf-8"
 MAX_IN_FLIGHT = 32
-# Stores whose rows travel to the members together.
-STORES_AT_ONCE = 100
 
 
 class Service(Protocol):
@@ -59,8 +58,8 @@ class Service(Protocol):
     def refused(self) -> str | None:
         """Why the newest release does not answer, if so."""
 
-    async def forecast(self, predictor: Predictor, asked: Frames) -> Answer:
-        """Ask the release's members, and put together what they say."""
+    async def forecast(self, predictor: Predictor, changes: list[Change]) -> Answer:
+        """Forecast every coming day of the stores whose plan is changed."""
 
     async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame | None:
         """Return what the forecasts of the release's `lightgbm` are made of, if it answers."""
@@ -339,17 +338,14 @@ async def _answer(
 ) -> Answer:
     """Return every coming day of some stores: as planned from memory, as changed by the members."""
     assert predictor.planned is not None
-    changed = {change.store_id for change in changes}
-    as_planned = [store for store in store_ids if store not in changed]
-    if not changed:
-        return predictor.planned.of(as_planned)
+    predictor.check_changes(changes)
+    changed = sorted({change.store_id for change in changes})
+    as_planned = sorted(set(store_ids) - set(changed))
     answer = predictor.planned.of(as_planned) if as_planned else None
-    stores = sorted(changed)
-    for first in range(0, len(stores), STORES_AT_ONCE):
-        some = set(stores[first : first + STORES_AT_ONCE])
+    for first in range(0, len(changed), MOST_STORES):
+        some = set(changed[first : first + MOST_STORES])
         theirs = [change for change in changes if change.store_id in some]
-        asked = await asyncio.to_thread(predictor.asked, sorted(some), theirs)
-        live = await service.forecast(predictor, asked)
+        live = await service.forecast(predictor, theirs)
         answer = answer.joined(live) if answer else live
     assert answer is not None
     return answer

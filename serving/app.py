@@ -31,7 +31,9 @@ from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.forecasting.release import Release
 from sales_assets.settings import Settings
-from serving.api import STORES_AT_ONCE, create_app
+from serving.api import create_app
+from serving.batches import MOST_STORES, Batches
+from serving.features import Change
 from serving.journal import Journal
 from serving.mirror import pull
 from serving.predictor import Answer, Predictor, member_directory
@@ -166,6 +168,7 @@ class Ingress:
         self.arguments, self.groups = arguments, groups
         self.predictor: Predictor | None = None
         self.refused: str | None = None
+        self._batches = Batches(self._changed)
         self._down: set[str] = set()
         self._renewing = asyncio.Lock()
         self._settings = settings = _settings(arguments)
@@ -184,8 +187,14 @@ class Ingress:
             arguments.max_in_flight,
         )
 
-    async def forecast(self, predictor: Predictor, asked: Frames) -> Answer:
-        """Ask the release's members, and put together what they say."""
+    async def forecast(self, predictor: Predictor, changes: list[Change]) -> Answer:
+        """Forecast every coming day of the stores whose plan is changed."""
+        return await self._batches.answer(predictor, changes)
+
+    async def _changed(
+        self, predictor: Predictor, stores: list[int], changes: list[Change]
+    ) -> Answer:
+        asked = await asyncio.to_thread(predictor.asked, stores, changes)
         return await self._forecast(predictor, asked, self.arguments.member_timeout_s)
 
     async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame | None:
@@ -235,8 +244,8 @@ class Ingress:
     async def _as_planned(self, predictor: Predictor) -> Answer:
         """Return the answer to the plan as it is, for which every member has to load and work."""
         stores, whole = sorted(predictor.stores), None
-        for first in range(0, len(stores), STORES_AT_ONCE):
-            asked = await asyncio.to_thread(predictor.asked, stores[first : first + STORES_AT_ONCE])
+        for first in range(0, len(stores), MOST_STORES):
+            asked = await asyncio.to_thread(predictor.asked, stores[first : first + MOST_STORES])
             answer = await self._forecast(predictor, asked, self.arguments.load_timeout_s, True)
             whole = whole.joined(answer) if whole else answer
         assert whole is not None

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -59,6 +59,15 @@ class Answer:
     forecasts: pd.DataFrame
     plan: pd.DataFrame
     degraded: tuple[str, ...]
+
+    def of(self, store_ids: Collection[int]) -> Self:
+        """Return the answer for some of its stores."""
+        forecasts, plan = self.forecasts, self.plan
+        return type(self)(
+            forecasts[forecasts["store_id"].isin(store_ids)],
+            plan[plan["store_id"].isin(store_ids)],
+            self.degraded,
+        )
 
     def joined(self, other: Self) -> Self:
         """Return both answers, which are of different stores, as one."""
@@ -176,7 +185,7 @@ class Predictor:
         changes = list(dict.fromkeys(changes or []))
         stores = {*store_ids, *(change.store_id for change in changes)}
         self.check_stores(stores)
-        self._check(changes)
+        self.check_changes(changes)
         return self.features.of(sorted(stores), changes)
 
     def answer(self, asked: Frames, says: Mapping[str, NDArray[np.float64]]) -> Answer:
@@ -225,7 +234,15 @@ class Predictor:
             named = ", ".join(map(str, unknown[:MOST_NAMED]))
             raise UnknownStoreError(f"There is no store {named}{more}.")
 
-    def _check(self, changes: list[Change]) -> None:
+    def check_changes(self, changes: list[Change]) -> None:
+        """Say whether the plan can be changed so; the same change twice is one.
+
+        Raises:
+            UnknownStoreError: A store is not in the plan.
+            OutsideHorizonError: A day is not a coming one.
+            ContradictionError: Two changes of one day differ.
+        """
+        changes = list(dict.fromkeys(changes))
         days = [(change.store_id, change.date) for change in changes]
         self.check_days(days)
         for (store, day), times in Counter(days).items():

@@ -18,6 +18,8 @@ from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.settings import Settings
 from serving.api import create_app
+from serving.batches import Batches
+from serving.features import Change
 from serving.predictor import Answer, Predictor, member_directory
 from serving.security import Keys, RateLimit
 
@@ -33,9 +35,16 @@ class InProcess:
         store = ModelStore(settings.models)
         directory = member_directory(store, self.predictor.release, LightGBM.name)
         self._explained = LightGBM.load(directory, settings)
+        self._batches = Batches(self._changed)
 
-    async def forecast(self, predictor: Predictor, asked: Frames) -> Answer:
-        """Ask every member."""
+    async def forecast(self, predictor: Predictor, changes: list[Change]) -> Answer:
+        """Forecast stores whose plan is changed."""
+        return await self._batches.answer(predictor, changes)
+
+    async def _changed(
+        self, predictor: Predictor, stores: list[int], changes: list[Change]
+    ) -> Answer:
+        asked = await asyncio.to_thread(predictor.asked, stores, changes)
         names = list(predictor.members)
         says: list[NDArray[np.float64]] = await asyncio.gather(
             *(asyncio.to_thread(predictor.members[name], asked) for name in names)

@@ -22,6 +22,7 @@ from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.settings import Settings
 from serving.api import create_app
+from serving.features import Change
 from serving.predictor import Answer, Predictor, member_directory
 from serving.security import Keys, RateLimit
 
@@ -40,9 +41,9 @@ class InProcess:
     refused: str | None = None
     renewed: int = 0
 
-    async def forecast(self, predictor: Predictor, asked: Frames) -> Answer:
-        says = {name: member(asked) for name, member in predictor.members.items()}
-        return predictor.answer(asked, says)
+    async def forecast(self, predictor: Predictor, changes: list[Change]) -> Answer:
+        stores = sorted({change.store_id for change in changes})
+        return predictor.forecast(stores, changes)
 
     async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame | None:
         return explain(self.member, asked) if self.member else None

@@ -1,0 +1,97 @@
+"""Questions that wait are answered together: a batch of stores costs little more than one."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from serving.features import Change
+from serving.predictor import Answer, Predictor
+
+# What forecasts changed plans of some stores.
+Forecast = Callable[[Predictor, list[int], list[Change]], Awaitable[Answer]]
+# Stores whose rows travel to the members together.
+MOST_STORES = 100
+# While the members work on one batch, the features of the next are made.
+AT_A_TIME = 2
+
+
+@dataclass(eq=False)
+class _Question:
+    predictor: Predictor
+    changes: list[Change]
+    answered: asyncio.Future[Answer]
+    stores: frozenset[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stores = frozenset(change.store_id for change in self.changes)
+
+
+class Batches:
+    """Answers questions about changed plans, those about different stores at once.
+
+    Two questions about one store have two plans for it, and are answered one after the other; so
+    are those to two releases.
+
+    Args:
+        forecast: What answers a batch.
+    """
+
+    def __init__(self, forecast: Forecast) -> None:
+        self._forecast = forecast
+        self._waiting: deque[_Question] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+
+    async def answer(self, predictor: Predictor, changes: list[Change]) -> Answer:
+        """Return every coming day of the stores whose plan is changed.
+
+        Args:
+            predictor: The release that is asked.
+            changes: Checked by `Predictor.check_changes`, and of no more than `MOST_STORES`.
+        """
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Question(predictor, changes, future))
+        if len(self._workers) < AT_A_TIME:
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+        return await future
+
+    async def _work(self) -> None:
+        while batch := self._next():
+            changes = [change for question in batch for change in question.changes]
+            stores = sorted({change.store_id for change in changes})
+            try:
+                answer = await self._forecast(batch[0].predictor, stores, changes)
+            except Exception as error:
+                # It belongs to those who asked, each of whom tells it in their own answer.
+                for question in batch:
+                    if not question.answered.done():
+                        question.answered.set_exception(error)
+            else:
+                for question in batch:
+                    # Who hung up has cancelled theirs.
+                    if not question.answered.done():
+                        question.answered.set_result(answer.of(question.stores))
+
+    def _next(self) -> list[_Question]:
+        """Take the question that has waited longest, and those that go with it."""
+        batch: list[_Question] = []
+        stores: set[int] = set()
+        left: deque[_Question] = deque()
+        while self._waiting:
+            question = self._waiting.popleft()
+            if question.answered.done():
+                continue
+            goes_with = not batch or (
+                question.predictor is batch[0].predictor
+                and stores.isdisjoint(question.stores)
+                and len(stores) + len(question.stores) <= MOST_STORES
+            )
+            if goes_with:
+                batch.append(question)
+                stores |= question.stores
+            else:
+                left.append(question)
+        self._waiting = left
+        return batch
