@@ -26,17 +26,20 @@ class Tried:
         is_running: Whether a service answers at all.
         says: What a person should know.
         version: The version that answers, if that is known.
+        data: Which data it answers from.
         latency_ms: What a forecast of one store took.
     """
 
     is_running: bool
     says: str
     version: str | None = None
+    data: str | None = None
     latency_ms: float | None = None
 
     def is_of(self, release: Release) -> bool:
         """Tell whether the service has given a forecast of that release."""
-        return self.version == release.version and self.latency_ms is not None
+        same = (self.version, self.data) == (release.version, release.data)
+        return same and self.latency_ms is not None
 
 
 def point_at(release: Release, settings: Settings) -> Tried:
@@ -54,13 +57,14 @@ def point_at(release: Release, settings: Settings) -> Tried:
     deadline = time.monotonic() + LOAD_S
     while True:
         status, ready = _ask(settings, "/readyz")
-        answering = ready.get("model", {}).get("version")
-        refused = ready.get("refused")
-        if answering == release.version and not refused:
+        model, refused = ready.get("model", {}), ready.get("refused")
+        answering = model.get("version")
+        if (answering, model.get("data")) == (release.version, release.data) and not refused:
             break
         if refused or time.monotonic() > deadline:
             why = refused or "it has not loaded the new release, or serves another home"
-            return Tried(True, f"The service still answers with {answering}: {why}", answering)
+            says = f"The service still answers with {answering}: {why}"
+            return Tried(True, says, answering, model.get("data"))
         time.sleep(LOOK_S)
     return _tried(settings)
 
@@ -69,24 +73,24 @@ def _tried(settings: Settings) -> Tried:
     """Ask for the coming days of the first store."""
     status, listed = _ask(settings, "/v1/stores")
     if status == HTTPStatus.UNAUTHORIZED:
-        ready = _ask(settings, "/readyz")[1]
         return Tried(
             True,
             "The service has the new release, and wants a key for a forecast: set "
             "SALES_SERVICE_KEY.",
-            ready.get("model", {}).get("version"),
         )
     store = listed["stores"][0]["store_id"] if listed.get("stores") else 1
     started = time.perf_counter()
     status, answer = _ask(settings, f"/v1/stores/{store}/forecast")
     latency_ms = 1000 * (time.perf_counter() - started)
-    version = answer.get("model", {}).get("version")
+    model = answer.get("model", {})
+    version, data = model.get("version"), model.get("data")
     if status != HTTPStatus.OK:
-        return Tried(True, f"The service answers a request for store {store} by {status}.", version)
+        says = f"The service answers a request for store {store} by {status}."
+        return Tried(True, says, version, data)
     degraded = answer["degraded"]
     without = f", without {', '.join(degraded)}" if degraded else ""
     says = f"The service answers with {version}{without}, in {latency_ms:.0f} ms."
-    return Tried(True, says, version, latency_ms)
+    return Tried(True, says, version, data, latency_ms)
 
 
 def _ask(

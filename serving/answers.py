@@ -22,7 +22,7 @@ JUDGED = ("rmspe", "wape", "coverage_80")
 def model_info(predictor: Predictor) -> dict[str, str]:
     """Return which version answers, and what it knows."""
     release = predictor.release
-    return {"version": release.version, "cutoff": str(release.cutoff)}
+    return {"version": release.version, "cutoff": str(release.cutoff), "data": release.data}
 
 
 def predictions(

@@ -23,10 +23,8 @@ from serving.predictor import Answer, Predictor
 from serving.problems import (
     ANYWHERE,
     HANDLERS,
-    AccessDeniedError,
     ForbiddenError,
     NotReadyError,
-    TooManyRequestsError,
 )
 from serving.schemas import (
     DayOrWeek,
@@ -39,10 +37,9 @@ from serving.schemas import (
     StoreForecast,
     Stores,
 )
-from serving.security import Keys, RateLimit
+from serving.security import Access, Keys, RateLimit
 
 LEVELS = (80, 95)
-ANONYMOUS = "anonymous"
 CSV = "text/csv; charset=utf-8"
 MAX_IN_FLIGHT = 32
 
@@ -68,43 +65,22 @@ class Service(Protocol):
         """Look for a new release now."""
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def _ready(request: Request) -> Predictor:
-    predictor = _service(request).predictor
+async def _ready(request: Request) -> Predictor:
+    service: Service = request.app.state.service
+    predictor = service.predictor
     if predictor is None:
-        raise NotReadyError("No release is loaded yet.")
+        raise NotReadyError(service.refused or "No release is loaded yet.")
     request.state.version = predictor.release.version
     return predictor
 
 
-def _caller(request: Request) -> None:
-    """Note whose key the request carries.
-
-    Raises:
-        AccessDeniedError: It carries none, or one that is not known.
-        TooManyRequestsError: The caller has to wait.
-    """
-    keys: Keys = request.app.state.keys
-    limit: RateLimit = request.app.state.limit
-    caller, role = ANONYMOUS, "admin"
-    if request.app.state.needs_key or keys.all():
-        scheme, _, text = request.headers.get("authorization", "").partition(" ")
-        owner = keys.owner(text.strip()) if scheme.lower() == "bearer" else None
-        if owner is None:
-            raise AccessDeniedError("A known key is needed: Authorization: Bearer KEY.")
-        caller, role = owner.name, owner.role
-    request.state.caller, request.state.role = caller, role
-    seconds = limit.wait(caller)
-    if seconds:
-        raise TooManyRequestsError(seconds)
-
-
-def _admin(request: Request) -> None:
-    """Let a key of the role `admin` pass, after `_caller`.
+async def _admin(request: Request) -> None:
+    """Let a key of the role `admin` pass.
 
     Raises:
         ForbiddenError: The key is one for reading.
@@ -113,7 +89,6 @@ def _admin(request: Request) -> None:
         raise ForbiddenError("This wants a key of the role admin.")
 
 
-ACCESS = [Depends(_caller)]
 Answering = Annotated[Service, Depends(_service)]
 Ready = Annotated[Predictor, Depends(_ready)]
 StoreNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="The store's number.")]
@@ -136,7 +111,7 @@ async def readyz(service: Answering, predictor: Ready) -> dict[str, Any]:
     }
 
 
-@router.get("/metrics", dependencies=ACCESS, response_class=PlainTextResponse)
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request, service: Answering) -> Response:
     """Tell Prometheus what this replica counts."""
     counted: Metrics = request.app.state.metrics
@@ -145,15 +120,13 @@ async def metrics(request: Request, service: Answering) -> Response:
     return Response(counted.text(service.predictor, service.refused), media_type=CONTENT_TYPE)
 
 
-@router.get("/v1/model", response_model=ModelStatus, dependencies=ACCESS)
+@router.get("/v1/model", response_model=ModelStatus)
 async def model(service: Answering, predictor: Ready) -> Response:
     """Tell what answers."""
     return JSONResponse(_status(service, predictor))
 
 
-@router.post(
-    "/v1/model/reload", response_model=ModelStatus, dependencies=[*ACCESS, Depends(_admin)]
-)
+@router.post("/v1/model/reload", response_model=ModelStatus, dependencies=[Depends(_admin)])
 async def reload(service: Answering) -> Response:
     """Look for a new release now, and tell what answers after that."""
     await service.renew()
@@ -162,7 +135,7 @@ async def reload(service: Answering) -> Response:
     return JSONResponse(_status(service, service.predictor))
 
 
-@router.get("/v1/stores", response_model=Stores, dependencies=ACCESS)
+@router.get("/v1/stores", response_model=Stores)
 async def stores(predictor: Ready) -> Response:
     """List the stores and the days that can be asked for."""
     return JSONResponse(
@@ -175,7 +148,7 @@ async def stores(predictor: Ready) -> Response:
     )
 
 
-@router.get("/v1/overview", response_model=Overview, dependencies=ACCESS)
+@router.get("/v1/overview", response_model=Overview)
 async def overview(predictor: Ready) -> Response:
     """Sum up the chain: what it is expected to sell, and each store beside its last weeks."""
     assert predictor.planned is not None
@@ -188,7 +161,7 @@ async def overview(predictor: Ready) -> Response:
     )
 
 
-@router.post("/v1/predict", response_model=Predictions, dependencies=ACCESS)
+@router.post("/v1/predict", response_model=Predictions)
 async def predict(
     request: Request, body: PredictRequest, service: Answering, predictor: Ready
 ) -> Response:
@@ -204,7 +177,8 @@ async def predict(
     answer = await _answer(service, predictor, asked_stores, changes)
     explained, degraded = None, answer.degraded
     if body.explain:
-        explained, degraded = await _explained(service, predictor, asked_stores, changes, answer)
+        wanted = frozenset(days)
+        explained, degraded = await _explained(service, predictor, changes, answer, wanted)
     found = await asyncio.to_thread(answers.predictions, answer, days, body.level, explained)
     _note(request, predictor, found, degraded)
     return JSONResponse(
@@ -218,7 +192,6 @@ async def predict(
 
 @router.post(
     "/v1/predict/csv",
-    dependencies=ACCESS,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 async def predict_csv(
@@ -256,7 +229,6 @@ async def predict_csv(
 @router.get(
     "/v1/stores/{store_id}/forecast",
     response_model=StoreForecast,
-    dependencies=ACCESS,
 )
 async def store_forecast(
     request: Request,
@@ -269,10 +241,10 @@ async def store_forecast(
     """Forecast a store's coming days as planned, beside its last eight weeks."""
     predictor.check_stores({store_id})
     answer = await _answer(service, predictor, [store_id], [])
+    coming = _coming(predictor, store_id)[:days]
     explained, degraded = None, answer.degraded
     if explain:
-        explained, degraded = await _explained(service, predictor, [store_id], [], answer)
-    coming = _coming(predictor, store_id)[:days]
+        explained, degraded = await _explained(service, predictor, [], answer, frozenset(coming))
     found = answers.predictions(answer, coming, LEVELS, explained)
     _note(request, predictor, found, degraded)
     return JSONResponse(
@@ -290,7 +262,6 @@ async def store_forecast(
 @router.post(
     "/v1/stores/{store_id}/scenario",
     response_model=ScenarioAnswer,
-    dependencies=ACCESS,
 )
 async def scenario(
     request: Request,
@@ -301,20 +272,19 @@ async def scenario(
 ) -> Response:
     """Compare another plan for a store with the one that holds."""
     predictor.check_stores({store_id})
-    changes = [
-        change
-        for part in body.changes
-        for day in _days(part, predictor)
-        if (change := part.change(store_id, day))
-    ]
-    planned = await _answer(service, predictor, [store_id], [])
+    days = [(part, day) for part in body.changes for day in _days(part, predictor)]
+    predictor.check_days([(store_id, day) for _, day in days])
+    changes = [change for part, day in days if (change := part.change(store_id, day))]
     other = await _answer(service, predictor, [store_id], changes)
+    # Both by the same members: what one of them thinks is not what the plan changes.
+    planned = predictor.as_if(await _answer(service, predictor, [store_id], []), other.degraded)
     explained, degraded = None, tuple(sorted({*planned.degraded, *other.degraded}))
     if body.explain:
-        explained, more = await _explained(service, predictor, [store_id], changes, other)
+        coming = frozenset(_coming(predictor, store_id))
+        explained, more = await _explained(service, predictor, changes, other, coming)
         degraded = tuple(sorted({*degraded, *more}))
-    days = answers.compared(planned, other)
-    totals = {name: sum(day[name] for day in days) for name in ("planned", "scenario")}
+    differences = answers.compared(planned, other)
+    totals = {name: sum(day[name] for day in differences) for name in ("planned", "scenario")}
     found = answers.predictions(other, _coming(predictor, store_id), LEVELS, explained)
     _note(request, predictor, found, degraded)
     past = predictor.features.history_of(store_id)
@@ -326,7 +296,7 @@ async def scenario(
             "planned_total": totals["planned"],
             "scenario_total": totals["scenario"],
             "difference": totals["scenario"] - totals["planned"],
-            "days": days,
+            "days": differences,
             "predictions": found,
             "warnings": answers.warnings(other.plan, past, changes),
         }
@@ -354,13 +324,15 @@ async def _answer(
 async def _explained(
     service: Service,
     predictor: Predictor,
-    store_ids: list[int],
     changes: list[Change],
     answer: Answer,
+    days: frozenset[tuple[int, date]],
 ) -> tuple[pd.DataFrame | None, tuple[str, ...]]:
-    """Return what the forecasts are made of, and the members that gave no answer."""
-    asked = await asyncio.to_thread(predictor.asked, store_ids, changes)
-    explained = await service.explain(predictor, asked)
+    """Return what the forecasts of some days are made of, and the members that gave no answer."""
+    asked = await asyncio.to_thread(predictor.asked, sorted({store for store, _ in days}), changes)
+    keys = zip(asked.rows["store_id"], asked.rows["date"].dt.date, strict=True)
+    wanted = Frames(asked.rows[[key in days for key in keys]], asked.history)
+    explained = await service.explain(predictor, wanted)
     missing = () if explained is not None else (LightGBM.name,)
     return explained, tuple(sorted({*answer.degraded, *missing}))
 
@@ -429,12 +401,15 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.service, app.state.keys, app.state.limit = service, keys, limit
-    app.state.needs_key, app.state.journal = needs_key, journal
-    app.state.metrics = Metrics()
+    app.state.service, app.state.journal, app.state.metrics = service, journal, Metrics()
     app.include_router(router)
     add_pages(app)
-    app.add_middleware(Doorway, metrics=app.state.metrics, max_in_flight=max_in_flight)
+    app.add_middleware(
+        Doorway,
+        access=Access(keys, limit, needs_key),
+        metrics=app.state.metrics,
+        max_in_flight=max_in_flight,
+    )
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
     return app

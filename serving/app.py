@@ -7,8 +7,6 @@ began with.
 
 import asyncio
 import logging
-import math
-import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,57 +15,33 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.ensemble import MEMBERS
-from sales_assets.forecasting.explanations import explain
 from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.lightgbm import LightGBM
-from sales_assets.forecasting.member import Member
-from sales_assets.forecasting.model_store import ModelStore
-from sales_assets.forecasting.release import Release
-from sales_assets.settings import Settings
+from sales_assets.forecasting.release import FILE, Release
 from serving.api import create_app
+from serving.arguments import Arguments
 from serving.batches import MOST_STORES, Batches
 from serving.features import Change
 from serving.journal import Journal
+from serving.members import RELOAD_S, Members
 from serving.mirror import pull
-from serving.predictor import Answer, Predictor, member_directory
+from serving.predictor import Answer, Predictor
 from serving.security import Keys, RateLimit
 
 log = logging.getLogger("ray.serve")
 
 INGRESS = "ingress"
-# Releases that a replica keeps: the newest and the one before it.
-KEPT = 2
-# Seconds after which a member that could not be loaded is tried again.
-RELOAD_S = 30.0
 # Seconds between looks after groups that gave no answer.
 REVIVE_S = 1.0
+# What a request for a new release waits for it, and what an explanation may take.
+RENEW_S = 20.0
+EXPLAIN_S = 20.0
 LOG_BYTES, LOGS_KEPT = 10_000_000, 5
-
-
-class Arguments(BaseModel):
-    """What `config.yaml` says of the application."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    home: Path = Field(Path("var"), description="The home whose release answers.")
-    release_url: str = Field("", description="Where releases are copied from, if elsewhere.")
-    members: dict[str, list[str]] = Field(description="Which deployment has which members.")
-    threads: int = Field(1, ge=1, description="Threads of each replica.")
-    member_timeout_s: float = Field(5.0, gt=0, description="What a member may take.")
-    load_timeout_s: float = Field(120.0, gt=0, description="What loading a release may take.")
-    poll_s: float = Field(5.0, gt=0, description="How often a new release is looked for.")
-    needs_key: bool = Field(True, description="Whether callers need a key even if there is none.")
-    requests_per_second: float = Field(50.0, gt=0, description="What a caller may ask for.")
-    burst: int = Field(100, ge=1, description="What a caller may ask for at once.")
-    max_in_flight: int = Field(32, ge=1, description="Requests worked on at a time.")
-    journal_mb: int = Field(200, ge=1, description="What `served/` may take, in MB.")
 
 
 def build(arguments: Arguments) -> serve.Application:
@@ -92,71 +66,6 @@ def build(arguments: Arguments) -> serve.Application:
     return application
 
 
-class Members:
-    """Some members of the ensemble, of the newest releases."""
-
-    def __init__(self, arguments: Arguments, names: list[str]) -> None:
-        self.arguments, self.names = arguments, names
-        self._lock = threading.Lock()
-        self._loaded: dict[str, dict[str, Member]] = {}
-        self._loaded_at: dict[str, float] = {}
-
-    async def predict(self, release: Release, asked: Frames) -> dict[str, NDArray[Any]]:
-        """Return the log forecasts of those members that can give them."""
-        return await asyncio.to_thread(self._predict, release, asked)
-
-    async def explain(self, release: Release, asked: Frames) -> pd.DataFrame:
-        """Return what the forecasts of `lightgbm`, which is one of these, are made of."""
-        return await asyncio.to_thread(self._explain, release, asked)
-
-    def _predict(self, release: Release, asked: Frames) -> dict[str, NDArray[Any]]:
-        says = {}
-        for name, member in self._members(release).items():
-            try:
-                says[name] = member.predict(asked)
-            except Exception:
-                # Whatever fails in one member must not take the others with it.
-                log.exception("%s gives no answer", name)
-        return says
-
-    def _explain(self, release: Release, asked: Frames) -> pd.DataFrame:
-        member = self._members(release)[LightGBM.name]
-        assert isinstance(member, LightGBM)
-        return explain(member, asked)
-
-    def _members(self, release: Release) -> dict[str, Member]:
-        """Return the release's members, loaded once; those that cannot be are left out."""
-        with self._lock:
-            loaded = self._loaded.get(release.version)
-            # What could not be loaded is tried again: its file may have been mended.
-            is_whole = loaded is not None and len(loaded) == len(self.names)
-            age_s = time.monotonic() - self._loaded_at.get(release.version, -math.inf)
-            if loaded is None or (not is_whole and age_s > RELOAD_S):
-                loaded = self._loaded[release.version] = self._load(release)
-                self._loaded_at[release.version] = time.monotonic()
-                for version in list(self._loaded)[:-KEPT]:
-                    del self._loaded[version]
-            return loaded
-
-    def _load(self, release: Release) -> dict[str, Member]:
-        settings = _settings(self.arguments, release)
-        if self.arguments.release_url:
-            # The interface may have copied it on another machine.
-            try:
-                pull(self.arguments.release_url, settings.home)
-            except SalesError as error:
-                log.warning("%s", error)
-        store, loaded = ModelStore(settings.models), {}
-        for name in self.names:
-            try:
-                directory = member_directory(store, release, name)
-                loaded[name] = MEMBERS[name].load(directory, settings)
-            except Exception:
-                # The others of this replica answer without it, and the answer names it.
-                log.exception("%s of %s cannot be loaded", name, release.version)
-        return loaded
-
-
 class Ingress:
     """Validation, features, weights and intervals; the members are asked side by side.
 
@@ -170,8 +79,9 @@ class Ingress:
         self.refused: str | None = None
         self._batches = Batches(self._changed)
         self._down: set[str] = set()
-        self._renewing = asyncio.Lock()
-        self._settings = settings = _settings(arguments)
+        self._renewing: asyncio.Task[None] | None = None
+        self._tried: tuple[Release, float] | None = None
+        self._settings = settings = arguments.settings()
         self._journal = Journal(settings.served, arguments.journal_mb * 1_000_000)
 
     def __serve_build_asgi_app__(self) -> Any:
@@ -203,30 +113,66 @@ class Ingress:
             group for group, names in self.arguments.members.items() if LightGBM.name in names
         )
         ask = self.groups[group].explain
-        timeout_s = self.arguments.member_timeout_s
-        return await self._asked(group, ask, predictor.release, asked, timeout_s)
+        return await self._asked(group, ask, predictor.release, asked, EXPLAIN_S, is_judged=False)
 
     async def renew(self) -> None:
-        """Load the newest release beside the present one, try it, and let it answer."""
-        async with self._renewing:
-            try:
-                await self._renew()
-            except Exception:
-                # Whatever is wrong with it, the last good one goes on; paths are for the log alone.
-                log.exception("the newest release is refused")
-                self.refused = "The newest release cannot be used; the service's log says why."
+        """Look for a new release, for as long as a request may take; it goes on after that."""
+        self._tried = None
+        await asyncio.wait({self._renewal()}, timeout=RENEW_S)
 
-    async def _renew(self) -> None:
+    def _renewal(self) -> asyncio.Task[None]:
+        """Return the task that looks for a new release, begun if there is none."""
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renewed())
+        return self._renewing
+
+    async def _renewed(self) -> None:
+        """Load the newest release beside the present one, try it, and let it answer."""
+        try:
+            release = await asyncio.to_thread(self._newest)
+            await self._use(release)
+        except Exception:
+            # Whatever is wrong with it, the last good one goes on; paths are for the log alone.
+            log.exception("the newest release is refused")
+            self.refused = "The newest release cannot be used; the service's log says why."
+            if self.predictor is None:
+                await self._use_last()
+
+    def _newest(self) -> Release:
+        settings = self._settings
         if self.arguments.release_url:
-            await asyncio.to_thread(pull, self.arguments.release_url, self._settings.home)
-        release = Release.read(self._settings.serving)
+            try:
+                pull(self.arguments.release_url, settings.home)
+            except Exception:
+                if self.predictor is None and (settings.serving / FILE).exists():
+                    log.exception("the release's source cannot be read; what is here answers")
+                else:
+                    raise
+        return Release.read(settings.serving)
+
+    async def _use(self, release: Release) -> None:
+        """Let a release answer, once it is verified and every member has forecast with it.
+
+        Raises:
+            SalesError: It is not as it was released, or a member gives no answer that does so now.
+        """
         present = self.predictor
         if present and release == present.release:
             self.refused = None
             assert present.planned is not None
-            if present.planned.degraded:
-                # It had to begin without a member, which may be there by now.
-                self.predictor = present.with_planned(await self._as_planned(present))
+            if not present.planned.degraded:
+                return
+        # What failed a moment ago costs the answers of now too much to be tried all the time.
+        tried, tried_at = self._tried or (None, 0.0)
+        if tried == release and time.monotonic() - tried_at < RELOAD_S:
+            return
+        self._tried = (release, time.monotonic())
+        if present and release == present.release:
+            # It had to begin without a member, which may be there by now.
+            answer = await self._as_planned(present)
+            assert present.planned is not None
+            if set(answer.degraded) < set(present.planned.degraded):
+                self.predictor = present.with_planned(answer)
             return
         predictor = await asyncio.to_thread(
             Predictor.without_members, release, self._settings.home, self._settings
@@ -240,6 +186,26 @@ class Ingress:
         # Requests that began with the former one hold on to it until they are answered.
         self.predictor, self.refused = predictor.with_planned(answer), None
         log.info("release %s answers", release.version)
+        await asyncio.to_thread(self._remember, release)
+
+    def _remember(self, release: Release) -> None:
+        """Note which release answers, for a start beside a newer one that cannot."""
+        served = self._settings.served
+        try:
+            served.mkdir(parents=True, exist_ok=True)
+            (served / f"{FILE}.tmp").write_text(release.to_json(), encoding="utf-8")
+            (served / f"{FILE}.tmp").replace(served / FILE)
+        except OSError as error:
+            log.warning("the release is not noted: %s", error)
+
+    async def _use_last(self) -> None:
+        """Answer with the release that answered before this process, if it is there."""
+        refused = self.refused
+        try:
+            await self._use(await asyncio.to_thread(Release.read, self._settings.served))
+        except Exception:
+            log.exception("nor can the one before it be used")
+        self.refused = refused
 
     async def _as_planned(self, predictor: Predictor) -> Answer:
         """Return the answer to the plan as it is, for which every member has to load and work."""
@@ -266,9 +232,21 @@ class Ingress:
         return predictor.answer(asked, says)
 
     async def _asked(
-        self, group: str, ask: Any, release: Release, asked: Frames, timeout_s: float
+        self,
+        group: str,
+        ask: Any,
+        release: Release,
+        asked: Frames,
+        timeout_s: float,
+        is_judged: bool = True,
     ) -> Any:
-        """Return what a group of members says; None where it fails or takes too long."""
+        """Return what a group of members says; None where it fails or takes too long.
+
+        Only questions to the release that answers judge the group: what another one lacks is no
+        fault of this one's.
+        """
+        answering = self.predictor.release if self.predictor else None
+        is_judged = is_judged and release == answering
 
         async def answer() -> Any:
             return await ask.remote(release, asked)
@@ -278,15 +256,19 @@ class Ingress:
         except Exception as error:
             # A replica that died, is full or too slow: the answer names its members as degraded.
             log.warning("%s gives no answer: %s", group, type(error).__name__)
-            self._down.add(group)
+            if is_judged:
+                self._down.add(group)
             return None
-        self._down.discard(group)
+        if is_judged:
+            self._down.discard(group)
         return said
 
     @asynccontextmanager
     async def _watched(self, _: Any) -> AsyncIterator[None]:
         """Look for releases, and after groups that are down, as long as the interface is up."""
         self._journal.start()
+        # No request is let in before there is something to answer it with.
+        await self._renewal()
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._revive())]
         try:
             yield
@@ -297,8 +279,8 @@ class Ingress:
 
     async def _watch(self) -> None:
         while True:
-            await self.renew()
             await asyncio.sleep(self.arguments.poll_s)
+            await self._renewal()
 
     async def _revive(self) -> None:
         """Ask the groups that are down for one store, until they answer again."""
@@ -307,10 +289,23 @@ class Ingress:
             predictor = self.predictor
             if predictor is None or not self._down:
                 continue
-            asked = await asyncio.to_thread(predictor.asked, [min(predictor.stores)])
-            for group in list(self._down):
-                ask, timeout_s = self.groups[group].predict, self.arguments.load_timeout_s
-                await self._asked(group, ask, predictor.release, asked, timeout_s)
+            try:
+                asked = await asyncio.to_thread(predictor.asked, [min(predictor.stores)])
+            except Exception:
+                log.exception("the members that are down cannot be asked")
+                continue
+            await asyncio.gather(
+                *(
+                    self._asked(
+                        group,
+                        self.groups[group].predict,
+                        predictor.release,
+                        asked,
+                        self.arguments.member_timeout_s,
+                    )
+                    for group in list(self._down)
+                )
+            )
 
 
 def log_requests(directory: Path) -> None:
@@ -323,10 +318,3 @@ def log_requests(directory: Path) -> None:
     logger = logging.getLogger("serving.requests")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
-
-
-def _settings(arguments: Arguments, release: Release | None = None) -> Settings:
-    values: dict[str, Any] = {"home": arguments.home, "threads": arguments.threads}
-    if release:
-        values["horizon"] = release.horizon
-    return Settings.load().model_copy(update=values)

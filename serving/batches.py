@@ -40,7 +40,7 @@ class Batches:
     def __init__(self, forecast: Forecast) -> None:
         self._forecast = forecast
         self._waiting: deque[_Question] = deque()
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers: set[asyncio.Task[None] | None] = set()
 
     async def answer(self, predictor: Predictor, changes: list[Change]) -> Answer:
         """Return every coming day of the stores whose plan is changed.
@@ -52,12 +52,17 @@ class Batches:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Question(predictor, changes, future))
         if len(self._workers) < AT_A_TIME:
-            worker = asyncio.create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            self._workers.add(asyncio.create_task(self._work()))
         return await future
 
     async def _work(self) -> None:
+        try:
+            await self._answer_all()
+        finally:
+            # At once, and not by a callback: who asks next must find a place free.
+            self._workers.discard(asyncio.current_task())
+
+    async def _answer_all(self) -> None:
         while batch := self._next():
             changes = [change for question in batch for change in question.changes]
             stores = sorted({change.store_id for change in changes})

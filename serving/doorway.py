@@ -1,5 +1,6 @@
 """What every request passes on its way in and out: limits, headers, measurement, a line of log."""
 
+import asyncio
 import json
 import logging
 import time
@@ -9,15 +10,21 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sales_assets.errors import SalesError
 from serving.metrics import Metrics
-from serving.problems import failed, problem
+from serving.problems import failed, problem, told
+from serving.security import Access
 
 requests_log = logging.getLogger("serving.requests")
 
 MAX_BODY = 5_000_000
 OVERLOAD_RETRY_AFTER_S = 1
-# A health check is answered, and the metrics are, when nothing else is.
+# What a body may take to arrive: who sends none must not keep a place for ever.
+BODY_S = 10.0
+# These are answered when nothing else is.
 ALWAYS = ("/healthz", "/readyz", "/metrics")
+# What wants a key where there are keys.
+KEPT = ("/v1/", "/metrics")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -39,12 +46,14 @@ class Doorway:
 
     Args:
         app: What is behind it.
+        access: Who is let in.
         metrics: What is counted.
         max_in_flight: Requests that are worked on at a time; more are told to come back.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_in_flight: int) -> None:
-        self.app, self.metrics, self.max_in_flight = app, metrics, max_in_flight
+    def __init__(self, app: ASGIApp, access: Access, metrics: Metrics, max_in_flight: int) -> None:
+        self.app, self.access = app, access
+        self.metrics, self.max_in_flight = metrics, max_in_flight
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,34 +77,44 @@ class Doorway:
                 headers.setdefault("Content-Security-Policy", policy)
             await send(message)
 
-        self._in_flight += 1
-        self.metrics.in_flight.set(self._in_flight)
+        is_counted = False
         try:
-            refusal = self._refusal(scope)
-            await (refusal or self.app)(scope, receive, leave)
+            refusal = self._refusal(scope, state)
+            if refusal is None:
+                is_counted = True
+                self._in_flight += 1
+                self.metrics.in_flight.set(self._in_flight)
+            await (refusal or self.app)(scope, _in_time(receive), leave)
         except Exception as error:
             response = failed(scope["method"], scope["path"], error)
             # Of an answer that has begun nothing can be taken back.
             if status == 0:
                 await response(scope, receive, leave)
         finally:
-            self._in_flight -= 1
+            self._in_flight -= is_counted
             self.metrics.in_flight.set(self._in_flight)
             self._tell(scope, state, status, time.perf_counter() - started)
 
-    def _refusal(self, scope: Scope) -> ASGIApp | None:
+    def _refusal(self, scope: Scope, state: dict[str, Any]) -> ASGIApp | None:
         """Return what is answered instead of letting the request through, if anything."""
-        if self._in_flight > self.max_in_flight and scope["path"] not in ALWAYS:
+        headers = Headers(scope=scope)
+        if scope["path"].startswith(KEPT):
+            try:
+                caller = self.access.caller(
+                    headers.get("authorization", ""), headers.get("host", "")
+                )
+            except SalesError as error:
+                return told(scope["method"], scope["path"], error)
+            state["caller"], state["role"] = caller.name, caller.role
+        if self._in_flight >= self.max_in_flight and scope["path"] not in ALWAYS:
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "The service has more to do than it can; try again in a moment.",
                 retry_after_s=OVERLOAD_RETRY_AFTER_S,
             )
-        if scope["method"] not in ("POST", "PUT", "PATCH"):
-            return None
-        length = Headers(scope=scope).get("content-length")
+        length = headers.get("content-length", "0")
         # Without a length the body would have to be read to be measured.
-        if length is None or not (length.isascii() and length.isdecimal()):
+        if "transfer-encoding" in headers or not (length.isascii() and length.isdecimal()):
             return problem(HTTPStatus.LENGTH_REQUIRED, "The body's length must be told.")
         if int(length) > MAX_BODY:
             return problem(
@@ -121,3 +140,18 @@ class Doorway:
                 }
             )
         )
+
+
+def _in_time(receive: Receive) -> Receive:
+    """Return what raises a TimeoutError where the body takes too long to arrive."""
+    deadline, is_whole = time.monotonic() + BODY_S, False
+
+    async def arrive() -> Message:
+        nonlocal is_whole
+        if is_whole:
+            return await receive()
+        message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
+        is_whole = not message.get("more_body", False)
+        return message
+
+    return arrive

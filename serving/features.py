@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import duckdb
 import pandas as pd
@@ -117,20 +116,25 @@ class LiveFeatures:
         horizon = self.settings.horizon
         with self._lock:
             con = self._con
-            con.execute("truncate asked_stores")
-            con.executemany("insert into asked_stores values (?)", [[store] for store in store_ids])
-            con.execute("truncate changes")
-            con.executemany("insert into changes values (?, ?, ?, ?, ?, ?)", _values(changes))
+            for table, given in (
+                ("asked_stores", pd.DataFrame({"store_id": store_ids})),
+                ("changes", _as_frame(changes)),
+            ):
+                con.execute(f"truncate {table}")
+                con.register("given", given)
+                con.execute(f"insert into {table} from given")
+                con.unregister("given")
             create_table(con, "targets", "features/coming", temporary=True)
             create_table(con, "days", "features/days", temporary=True)
             return as_rows(query(con, "features/rows", horizon=horizon))
 
 
-def _values(changes: list[Change]) -> list[list[Any]]:
-    return [
-        [change.store_id, change.date, *(getattr(change, name) for name in CHANGEABLE)]
-        for change in changes
-    ]
+def _as_frame(changes: list[Change]) -> pd.DataFrame:
+    names = ("store_id", "date", *CHANGEABLE)
+    frame = pd.DataFrame([[getattr(change, name) for name in names] for change in changes])
+    return frame.set_axis(names, axis=1).astype(
+        {name: "string" if name == "state_holiday" else "boolean" for name in CHANGEABLE}
+    )
 
 
 def by_store(frame: pd.DataFrame) -> dict[int, pd.DataFrame]:

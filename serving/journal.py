@@ -2,9 +2,9 @@
 
 import logging
 import os
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -37,8 +37,8 @@ SCHEMA = pa.schema(
         ("hi_95", pa.float64()),
     ]
 )
-# Answers that wait to be written; those that come when so many wait are counted and let go.
-MOST_WAITING = 2_000
+# Predictions that wait to be written; those that come when so many wait are counted and let go.
+MOST_WAITING = 100_000
 ROWS_A_FILE = 50_000
 
 
@@ -54,9 +54,8 @@ class Journal:
     def __init__(self, directory: Path, max_bytes: int, seconds: float = 30.0) -> None:
         self.directory, self.max_bytes, self.seconds = directory, max_bytes, seconds
         self.dropped = 0
-        self._waiting: queue.Queue[tuple[dict[str, Any], list[dict[str, Any]]]] = queue.Queue(
-            MOST_WAITING
-        )
+        self._waiting: deque[tuple[dict[str, Any], list[dict[str, Any]]]] = deque()
+        self._rows_waiting, self._lock = 0, threading.Lock()
         self._stop = threading.Event()
         self._written = 0
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
@@ -83,10 +82,12 @@ class Journal:
             "served_at": datetime.now(UTC), "version": version, "key": key, "path": path,
             "degraded": list(degraded),
         }  # fmt: skip
-        try:
-            self._waiting.put_nowait((answer, predictions))
-        except queue.Full:
-            self.dropped += len(predictions)
+        with self._lock:
+            if self._rows_waiting + len(predictions) > MOST_WAITING:
+                self.dropped += len(predictions)
+                return
+            self._rows_waiting += len(predictions)
+            self._waiting.append((answer, predictions))
 
     def _work(self) -> None:
         while not self._stop.is_set():
@@ -95,10 +96,12 @@ class Journal:
 
     def _write(self) -> None:
         rows: list[dict[str, Any]] = []
-        while not self._waiting.empty():
-            answer, predictions = self._waiting.get_nowait()
+        while self._waiting:
+            with self._lock:
+                answer, predictions = self._waiting.popleft()
+                self._rows_waiting -= len(predictions)
             rows += [answer | _row(prediction) for prediction in predictions]
-            if len(rows) >= ROWS_A_FILE or self._waiting.empty():
+            if len(rows) >= ROWS_A_FILE or not self._waiting:
                 self._write_file(rows)
                 rows = []
 
@@ -111,14 +114,14 @@ class Journal:
             self.directory.mkdir(parents=True, exist_ok=True)
             pq.write_table(pa.Table.from_pylist(rows, SCHEMA), fresh, compression="zstd")
             fresh.replace(path)
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
             # A full disk must not end the thread: later answers may find room.
             self.dropped += len(rows)
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
-            log.warning("%d served predictions were not kept: %s", len(rows), error.strerror)
+            log.warning("%d served predictions were not kept: %s", len(rows), error)
         # Another replica may make room in the same directory.
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             self._make_room()
 
     def _make_room(self) -> None:

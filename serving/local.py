@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from sales_assets.errors import SalesError
-from sales_assets.forecasting.release import Release
+from sales_assets.errors import ReleaseError, SalesError
+from sales_assets.forecasting.release import FILE, Release
 from sales_assets.settings import Settings
 from serving.mirror import pull
 from serving.security import Keys
@@ -58,7 +58,12 @@ def serve_here(
     """
     if release_url:
         tell(f"Copying the release at {release_url} …")
-        pull(release_url, settings.home)
+        try:
+            pull(release_url, settings.home)
+        except ReleaseError as error:
+            if not (settings.serving / FILE).exists():
+                raise
+            tell(f"{error} What was copied before answers until then.")
     release = Release.read(settings.serving)
     if host not in LOOPBACK and not Keys(settings.keys_path).all():
         raise SalesError(

@@ -1,17 +1,20 @@
 """A release that lies elsewhere, at any URL that fsspec knows, copied into a home of its own.
 
-What is copied is checked where it is loaded, by the hashes that the release and the manifests
-record: a source that was tampered with is refused there.
+What is copied is checked by the hashes that the release and the manifests record, before it is kept
+and again when it is loaded.
 """
 
 import shutil
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
-from sales_assets.errors import ReleaseError
+from sales_assets.errors import ReleaseError, SalesError
+from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.model_store import ENSEMBLE, VERSION, ModelStore
 from sales_assets.forecasting.release import DATA, FILE, Release
 
@@ -40,37 +43,69 @@ def pull(url: str, home: Path) -> None:
         with tempfile.TemporaryDirectory(dir=home, prefix=".pull-") as fresh:
             source.get_file(f"{root}/serving/{FILE}", f"{fresh}/{FILE}")
             release = Release.read(Path(fresh))
-            _check_names(release.data, release.version, url)
-            _copy(source, f"{root}/serving/{release.data}", serving / release.data)
-            _copy_version(source, root, store, ENSEMBLE, release.version)
+            if (serving / FILE).is_file() and Release.read(serving) == release:
+                return
+            _check_names(release, url)
+            _copy(
+                source,
+                f"{root}/serving/{release.data}",
+                serving / release.data,
+                lambda: release.verified(serving),
+            )
+            _copy_version(source, root, store, ENSEMBLE, release.version, release.manifest_sha256)
+            # The manifest is the one that was recorded, and so are the names in it.
             for name, member in store.manifest(ENSEMBLE, release.version).members.items():
-                _copy_version(source, root, store, name, member["version"])
+                if name not in MEMBERS:
+                    raise ReleaseError(f"The release at {url} has a member {name!r}, unknown here.")
+                _copy_version(
+                    source, root, store, name, member["version"], member["manifest_sha256"]
+                )
             Path(fresh, FILE).replace(serving / FILE)
-    except (OSError, ValueError, ImportError) as error:
+    except SalesError:
+        raise
+    except Exception as error:
+        # A file system of any kind has errors of its own.
         raise ReleaseError(f"The release at {url} cannot be copied: {error}.") from None
 
 
-def _copy_version(source: Any, root: str, store: ModelStore, name: str, version: str) -> None:
-    _check_names(None, version, root)
-    _copy(source, f"{root}/models/{name}/{version}", store.root / name / version)
+def _copy_version(
+    source: Any, root: str, store: ModelStore, name: str, version: str, manifest_sha256: str
+) -> None:
+    _copy(
+        source,
+        f"{root}/models/{name}/{version}",
+        store.root / name / version,
+        lambda: store.verified(name, version, manifest_sha256),
+    )
 
 
-def _copy(source: Any, remote: str, directory: Path) -> None:
-    """Copy a directory that is not here yet; it appears whole."""
-    if directory.exists():
+def _copy(source: Any, remote: str, directory: Path, verify: Callable[[], object]) -> None:
+    """Copy a directory, unless it is here and intact; it appears whole.
+
+    Raises:
+        SalesError: It is not what was recorded, and is not kept.
+    """
+    with suppress(SalesError):
+        verify()
         return
+    shutil.rmtree(directory, ignore_errors=True)
     directory.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".pull-"))
     try:
         source.get(f"{remote}/", f"{fresh}/", recursive=True)
         # Another process may have been faster.
-        if not directory.exists():
+        with suppress(OSError):
             fresh.rename(directory)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        verify()
+    except SalesError:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
 
 
-def _check_names(data: str | None, version: str, place: str) -> None:
+def _check_names(release: Release, url: str) -> None:
     """Refuse names that would lead out of the home."""
-    if (data is not None and not DATA.fullmatch(data)) or not VERSION.fullmatch(version):
-        raise ReleaseError(f"The release at {place} has names that no release has.")
+    if not DATA.fullmatch(release.data) or not VERSION.fullmatch(release.version):
+        raise ReleaseError(f"The release at {url} has names that no release has.")

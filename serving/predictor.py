@@ -1,6 +1,7 @@
 """Forecasts in real time, without Dagster, Ray or HTTP: one release, loaded and verified."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -195,16 +196,41 @@ class Predictor:
             asked: What `asked` returned.
             says: Log forecasts by member; those that are missing count as failed.
         """
-        if not says:
-            raise NoMemberError("No member of the ensemble answers.")
         # The order of the members decides the last bit of their mean.
-        present = {name: says[name] for name in self.ensemble.weights if name in says}
+        present = {
+            name: says[name]
+            for name in self.ensemble.weights
+            if name in says and _is_usable(says[name], asked)
+        }
+        if not present:
+            raise NoMemberError("No member of the ensemble answers.")
         forecasts = self.ensemble.forecast(asked.rows, pd.DataFrame(present))
         return Answer(
             forecasts.assign(version=self.release.version)[FORECAST_COLUMNS],
             asked.rows[["store_id", "date", *CHANGEABLE]],
-            tuple(name for name in self.ensemble.weights if name not in says),
+            tuple(name for name in self.ensemble.weights if name not in present),
         )
+
+    def as_if(self, answer: Answer, degraded: Collection[str]) -> Answer:
+        """Return an answer as it would be without some members."""
+        if set(degraded) <= set(answer.degraded):
+            return answer
+        rows = answer.plan.assign(cutoff=pd.Timestamp(self.release.cutoff))
+        keys = ["store_id", "date"]
+        members = answer.forecasts.pivot_table(
+            index=keys, columns="model", values="forecast", sort=False
+        ).reindex(pd.MultiIndex.from_frame(rows[keys]))
+        heights = answer.forecasts.drop_duplicates(keys).set_index(keys)["h"]
+        rows["h"] = heights.reindex(members.index).to_numpy()
+        # The forecast of a closed day has no logarithm, and needs none.
+        says = np.log(members.where(members > 0, 1.0))
+        said = {
+            # Moved already, and moved again below.
+            name: says[name].to_numpy() - math.log(self.ensemble.factors.get(name, 1.0))
+            for name in self.ensemble.weights
+            if name not in degraded and name in says
+        }
+        return self.answer(Frames(rows, answer.forecasts.head(0)), said)
 
     def check_days(self, days: Iterable[tuple[int, date]]) -> None:
         """Say whether these days of stores can be forecast.
@@ -274,6 +300,13 @@ def member_directory(store: ModelStore, release: Release, name: str) -> Path:
     store.verified(ENSEMBLE, release.version, release.manifest_sha256)
     member = store.manifest(ENSEMBLE, release.version).members[name]
     return store.verified(name, member["version"], member["manifest_sha256"])
+
+
+def _is_usable(log_forecasts: NDArray[np.float64], asked: Frames) -> bool:
+    """Tell whether there is a number for every open day."""
+    values = np.asarray(log_forecasts, dtype=np.float64)
+    is_open = asked.rows["is_open"].to_numpy(dtype=bool)
+    return values.shape == is_open.shape and bool(np.isfinite(values[is_open]).all())
 
 
 def _of_release(settings: Settings, release: Release) -> Settings:

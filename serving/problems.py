@@ -19,6 +19,7 @@ from serving.predictor import (
     UnknownStoreError,
 )
 from serving.schemas import Problem
+from serving.security import AccessDeniedError, TooManyRequestsError
 
 log = logging.getLogger("serving")
 
@@ -31,20 +32,8 @@ class NotReadyError(SalesError):
     """Nothing is loaded that could answer."""
 
 
-class AccessDeniedError(SalesError):
-    """The caller has no key."""
-
-
 class ForbiddenError(SalesError):
     """The caller's key is not for this."""
-
-
-class TooManyRequestsError(SalesError):
-    """The caller has to wait."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__("Too many requests; wait a moment.")
-        self.seconds = seconds
 
 
 class UnusableRowsError(SalesError):
@@ -145,10 +134,11 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, _first(errors), errors)
 
 
-async def _told(request: Request, error: Exception) -> Response:
+def told(method: str, path: str, error: Exception) -> Response:
+    """Return what is told of an error that has a meaning for who asks."""
     if type(error) not in STATUS_OF:
         # Meant for who runs the service; it may name files.
-        return failed(request.method, request.url.path, error)
+        return failed(method, path, error)
     status = STATUS_OF[type(error)]
     retry_after_s = None
     if isinstance(error, TooManyRequestsError):
@@ -157,6 +147,10 @@ async def _told(request: Request, error: Exception) -> Response:
         retry_after_s = RETRY_AFTER_S
     errors = error.errors if isinstance(error, UnusableRowsError) else None
     return problem(status, str(error), errors, retry_after_s)
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    return told(request.method, request.url.path, error)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -63,7 +63,9 @@ class PredictRequest(_Request):
     """Days to forecast; what they change of the plan is taken together, store by store."""
 
     instances: list[Instance] = Field(min_length=1, max_length=MAX_INSTANCES)
-    level: list[Level] = Field([80, 95], description="Intervals to give, in percent.")
+    level: list[Level] = Field(
+        [80, 95], min_length=1, max_length=2, description="Intervals to give, in percent."
+    )
     explain: StrictBool = Field(False, description="Whether to say what each forecast is made of.")
 
 
@@ -91,8 +93,9 @@ class DayOrWeek(_Plan):
             return [self.date]
         assert self.week is not None
         year, week = self.week.split("-W")
-        monday = dt.date.fromisocalendar(int(year), int(week), 1)
-        return [monday + dt.timedelta(days=day) for day in range(DAYS_IN_WEEK)]
+        return [
+            dt.date.fromisocalendar(int(year), int(week), day + 1) for day in range(DAYS_IN_WEEK)
+        ]
 
 
 class ScenarioRequest(_Request):
@@ -107,6 +110,7 @@ class ModelInfo(BaseModel):
 
     version: str = Field(examples=["20261122T061500Z-0123abcd"])
     cutoff: dt.date = Field(description="The last day whose sales it knows.")
+    data: str = Field(description="Which data it forecasts from, by their hash.")
 
 
 class PlannedDay(BaseModel):

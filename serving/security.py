@@ -23,8 +23,25 @@ PREFIX = "sales_"
 KEY_BYTES = 32
 
 
+ANONYMOUS = "anonymous"
+# How a browser or a command on this machine names it.
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
 class AccessError(SalesError):
     """A key cannot be added, revoked or read; the message says why."""
+
+
+class AccessDeniedError(SalesError):
+    """The caller has no key."""
+
+
+class TooManyRequestsError(SalesError):
+    """The caller has to wait."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("Too many requests; wait a moment.")
+        self.seconds = seconds
 
 
 @dataclass(frozen=True)
@@ -131,6 +148,58 @@ class Keys:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         fresh.replace(self.path)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, and what they may."""
+
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who is let in.
+
+    Attributes:
+        keys: The keys there are.
+        limit: How often each caller may ask.
+        needs_key: Whether a key is needed even as long as there are none.
+    """
+
+    keys: Keys
+    limit: "RateLimit"
+    needs_key: bool
+
+    def caller(self, authorization: str, host: str) -> Caller:
+        """Return who asks.
+
+        Args:
+            authorization: The header of that name.
+            host: The name by which the service was called.
+
+        Raises:
+            AccessDeniedError: There is no key, or one that is not known.
+            TooManyRequestsError: The caller has to wait.
+        """
+        caller = self._known(authorization, host)
+        seconds = self.limit.wait(caller.name)
+        if seconds:
+            raise TooManyRequestsError(seconds)
+        return caller
+
+    def _known(self, authorization: str, host: str) -> Caller:
+        if self.needs_key or self.keys.all():
+            scheme, _, text = authorization.partition(" ")
+            owner = self.keys.owner(text.strip()) if scheme.lower() == "bearer" else None
+            if owner is None:
+                raise AccessDeniedError("A known key is needed: Authorization: Bearer KEY.")
+            return Caller(owner.name, owner.role)
+        # A page from elsewhere could otherwise give its own name this machine's address.
+        if re.sub(r":\d+$", "", host) not in LOOPBACK:
+            raise AccessDeniedError("Without keys only 127.0.0.1 and localhost are answered.")
+        return Caller(ANONYMOUS, "admin")
 
 
 class RateLimit:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from serving.schemas import Instance
 NEEDED = ("store_id", "date")
 CHANGED = ("is_open", "is_promo", "state_holiday", "is_school_holiday")
 WRITTEN = ("store_id", "date", "h", "forecast", "lo_80", "hi_80", "lo_95", "hi_95")
+NUMBER = re.compile(r"[0-9]{1,10}")
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 # Every day of two thousand stores.
 MAX_ROWS = 84_000
@@ -84,7 +86,7 @@ def _typed(row: dict[str | None, Any]) -> dict[str, Any]:
     for name, text in row.items():
         if text in ("", None):
             continue
-        if name == "store_id" and text.strip().isdecimal():
+        if name == "store_id" and NUMBER.fullmatch(text.strip()):
             values[name] = int(text)
         elif name in CHANGED and name != "state_holiday":
             values[name] = FLAGS.get(text.strip().lower(), text)

@@ -65,7 +65,10 @@ function askForKey(wasRefused) {
     };
     form.onsubmit = (event) => {
       event.preventDefault();
-      close(text.value.trim());
+      const key = text.value.trim();
+      // Nothing else can be sent as one.
+      if (/^[\x21-\x7e]+$/.test(key)) close(key);
+      else why.textContent = "That is no key: it has letters, digits, dashes and underscores.";
     };
     dialog.oncancel = byId("key-cancel").onclick = () => close(null);
     dialog.showModal();

@@ -69,6 +69,11 @@ export function showStore(data, signal) {
         onWait: (seconds) => working(busy(seconds)),
       });
       if (mine.signal.aborted) return;
+      if (answer.model.version !== data.model.version || answer.model.data !== data.model.data) {
+        // A newer forecast answers by now, and a view is of one alone.
+        dispatchEvent(new HashChangeEvent("hashchange"));
+        return;
+      }
       scenario = answer;
       paint();
       say(`Your plan comes to ${signedEur(answer.difference)} against the plan.`);

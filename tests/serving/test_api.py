@@ -57,7 +57,8 @@ def test_planned_days_are_answered_as_published_and_in_the_order_asked(
     body = client.post("/v1/predict", instances(*days)).json
 
     assert body["model"] == {
-        "version": predictor.release.version, "cutoff": str(predictor.release.cutoff)
+        "version": predictor.release.version, "cutoff": str(predictor.release.cutoff),
+        "data": predictor.release.data,
     }  # fmt: skip
     assert body["degraded"] == []
     assert [(found["store_id"], found["date"]) for found in body["predictions"]] == days
@@ -184,6 +185,7 @@ def test_a_scenario_unlike_the_past_is_answered_with_a_warning(
             "instances.0.state_holiday",
         ),
         ({"instances": [{"store_id": 3, "date": "2015-01-01"}], "level": [50]}, "level.0"),
+        ({"instances": [{"store_id": 3, "date": "2015-01-01"}], "level": [80] * 3}, "level"),
         ({"instances": [{"store_id": 3, "date": "2015-01-01"}] * 5001}, "instances"),
         (b"{", "body"),
         (b'{"instances": [{"store_id": NaN, "date": "2015-01-01"}]}', "instances.0.store_id"),
@@ -200,7 +202,13 @@ def test_a_request_that_cannot_be_used_names_the_field(
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"date": "2015-01-01", "week": "2015-W01"}, {"week": "2015-W60"}, {"week": "next"}],
+    [
+        {},
+        {"date": "2015-01-01", "week": "2015-W01"},
+        {"week": "2015-W60"},
+        {"week": "next"},
+        {"week": "9999-W52"},
+    ],
     ids=str,
 )
 def test_a_change_names_one_day_or_one_week(client: Client, change: dict[str, str]) -> None:
@@ -404,6 +412,53 @@ def test_a_reload_is_for_keys_of_the_role_admin(
     assert service.renewed == before
     assert as_admin.post("/v1/model/reload", {}).json["horizon"] == 42
     assert service.renewed == before + 1
+
+
+def test_a_reload_needs_no_body(client: Client) -> None:
+    url = f"http://127.0.0.1:{client.port}/v1/model/reload"
+    assert client.ask(urllib.request.Request(url, method="POST")).status == 200
+
+
+def test_a_body_that_never_comes_keeps_no_place(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doorway, "BODY_S", 0.2)
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=60)
+    connection.putrequest("POST", "/v1/predict")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", "10")
+    connection.endheaders()
+    reply = connection.getresponse()
+    assert_problem(Reply(reply.status, dict(reply.headers), reply.read()), 400)
+    connection.close()
+    assert "sales_requests_in_flight 1.0" in client.get("/metrics").body.decode()
+
+
+def test_without_a_key_nothing_of_the_body_is_read(client: Client, keys: Keys) -> None:
+    keys.add("planner")
+    assert_problem(client.post("/v1/predict", b"{"), 401)
+
+
+def test_without_keys_the_service_answers_by_its_own_name_alone(client: Client) -> None:
+    elsewhere = replace(client, headers={"Host": "rebound.example"})
+    assert_problem(elsewhere.get("/v1/stores"), 401, "127.0.0.1 and localhost")
+    assert replace(client, headers={"Host": "localhost:8000"}).get("/v1/stores").status == 200
+
+
+def test_a_scenario_without_a_member_compares_like_with_like(
+    client: Client, service: InProcess, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forecast(release: Predictor, changes: list[Any]) -> Any:
+        members = {name: ask for name, ask in release.members.items() if name != "lightgbm"}
+        stores = sorted({change.store_id for change in changes})
+        return replace(release, members=members).forecast(stores, changes)
+
+    monkeypatch.setattr(service, "forecast", forecast)
+    plan = client.get("/v1/stores/5/forecast").json["predictions"][0]
+    same = {"date": plan["date"], "is_promo": plan["plan"]["is_promo"]}
+    body = client.post("/v1/stores/5/scenario", {"changes": [same]}).json
+    assert body["degraded"] == ["lightgbm"]
+    assert body["difference"] == pytest.approx(0, abs=1e-6)
 
 
 def test_what_is_counted_is_told_to_prometheus(client: Client, predictor: Predictor) -> None:

@@ -20,6 +20,8 @@ from serving.predictor import Predictor
 from serving.schemas import Instance, PredictRequest, ScenarioRequest
 
 EXAMPLES = 30
+# Without keys other names are refused.
+HEADERS = {"Host": "localhost"}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -67,7 +69,7 @@ def test_every_answer_is_one_that_is_described(
     @given(case=described[path][method].as_strategy(generation_mode=mode))
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     def check(case: Any) -> None:
-        case.call_and_validate(checks=CHECKS)
+        case.call_and_validate(checks=CHECKS, headers=HEADERS)
 
     check()
 
@@ -88,7 +90,7 @@ def test_answers_of_a_known_store_are_as_described(described: Any, predictor: Pr
     for (method, path), told in asked.items():
         body = {"media_type": "application/json"} if "body" in told else {}
         case = described[path][method].Case(**told, **body)
-        assert case.call_and_validate(checks=CHECKS).status_code == 200
+        assert case.call_and_validate(checks=CHECKS, headers=HEADERS).status_code == 200
 
 
 JSON = st.recursive(

@@ -73,7 +73,7 @@ def test_what_cannot_be_written_is_counted_and_later_answers_are_kept(tmp_path: 
 
 
 def test_more_than_can_wait_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    monkeypatch.setattr(module, "MOST_WAITING", 12)
     journal = Journal(tmp_path, max_bytes=10**6)
     for _ in range(3):
         journal.note(predictions(5), "v1", "planner", "/v1/predict", [])

@@ -1,5 +1,6 @@
 """A release at a URL is copied whole, checked when it is loaded, and never led astray."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -42,14 +43,35 @@ def test_what_is_copied_answers_as_the_home_does(
     assert before == sorted(path.stat().st_mtime_ns for path in (tmp_path / "models").rglob("*"))
 
 
-def test_a_byte_that_was_changed_on_the_way_is_refused_when_it_is_loaded(
-    remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path, settings: Settings
+def test_what_was_changed_on_the_way_is_refused_and_copied_again_once_it_is_mended(
+    remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path
 ) -> None:
     weights = f"/chain/home/models/{ENSEMBLE}/{predictor.release.version}/weights.json"
-    remote.pipe(weights, remote.cat(weights).replace(b"0", b"1", 1))
-    pull(URL, tmp_path)
+    good = remote.cat(weights)
+    remote.pipe(weights, good.replace(b"0", b"1", 1))
     with pytest.raises(ModelStoreError, match=r"weights\.json"):
-        Predictor.load(tmp_path, settings)
+        pull(URL, tmp_path)
+    remote.pipe(weights, good)
+    pull(URL, tmp_path)
+    assert Release.read(tmp_path / "serving") == predictor.release
+
+
+def test_a_member_of_another_name_is_refused_before_anything_of_it_is_copied(
+    remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path
+) -> None:
+    directory = f"/chain/home/models/{ENSEMBLE}/{predictor.release.version}"
+    manifest = json.loads(remote.cat(f"{directory}/manifest.json"))
+    manifest["members"]["../../evil"] = manifest["members"].pop("lstm")
+    remote.pipe(f"{directory}/manifest.json", json.dumps(manifest).encode())
+    with pytest.raises(ModelStoreError, match="is not the one that was recorded"):
+        pull(URL, tmp_path)
+    sha256 = hashlib.sha256(remote.cat(f"{directory}/manifest.json")).hexdigest()
+    path = f"/chain/home/serving/{FILE}"
+    released = json.loads(remote.cat(path)) | {"manifest_sha256": sha256}
+    remote.pipe(path, json.dumps(released).encode())
+    with pytest.raises(ReleaseError, match="unknown here"):
+        pull(URL, tmp_path)
+    assert not (tmp_path.parent / "evil").exists()
 
 
 @pytest.mark.parametrize(

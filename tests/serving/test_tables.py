@@ -32,6 +32,8 @@ def test_spreadsheets_mark_their_text_and_end_lines_their_way() -> None:
         (b'store_id,date\n"1,2015-06-25\n', "body", "no CSV"),
         (b"store_id,date\n1.5,2015-06-25\n", "line 2: store_id", "valid integer"),
         (b"store_id,date\n-1,2015-06-25\n", "line 2: store_id", "valid integer"),
+        ("store_id,date\n\u0661\u0661,2015-06-25\n".encode(), "line 2: store_id", "valid integer"),
+        (b"store_id,date\n" + b"9" * 5000 + b",2015-06-25\n", "line 2: store_id", "valid integer"),
         (b"store_id,date\n,2015-06-25\n", "line 2: store_id", "required"),
         (b"store_id,date\n1,25.06.2015\n", "line 2: date", "written like"),
         (b"store_id,date,is_promo\n1,2015-06-25,maybe\n", "line 2: is_promo", "valid boolean"),

@@ -1,0 +1,114 @@
+"""The deployments of the members: each replica holds some of them, of the newest releases."""
+
+import asyncio
+import logging
+import threading
+import time
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from sales_assets.forecasting.ensemble import MEMBERS
+from sales_assets.forecasting.explanations import explain
+from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.lightgbm import LightGBM
+from sales_assets.forecasting.member import Member
+from sales_assets.forecasting.model_store import ModelStore
+from sales_assets.forecasting.release import Release
+from serving.arguments import Arguments
+from serving.mirror import pull
+from serving.predictor import member_directory
+
+log = logging.getLogger("ray.serve")
+
+# Releases that a replica keeps: the newest and the one before it.
+KEPT = 2
+# Seconds after which what failed is tried again.
+RELOAD_S = 30.0
+
+
+class Members:
+    """Some members of the ensemble, of the newest releases."""
+
+    def __init__(self, arguments: Arguments, names: list[str]) -> None:
+        self.arguments, self.names = arguments, names
+        self._lock, self._loading = threading.Lock(), threading.Lock()
+        # The one that was asked last comes last.
+        self._loaded: dict[str, dict[str, Member]] = {}
+        self._tried_at: dict[str, float] = {}
+
+    async def predict(self, release: Release, asked: Frames) -> dict[str, NDArray[Any]]:
+        """Return the log forecasts of those members that can give them."""
+        return await asyncio.to_thread(self._predict, release, asked)
+
+    async def explain(self, release: Release, asked: Frames) -> pd.DataFrame | None:
+        """Return what the forecasts of `lightgbm`, which is one of these, are made of."""
+        return await asyncio.to_thread(self._explain, release, asked)
+
+    def _predict(self, release: Release, asked: Frames) -> dict[str, NDArray[Any]]:
+        says = {}
+        for name, member in self._members(release).items():
+            try:
+                says[name] = member.predict(asked)
+            except Exception:
+                # Whatever fails in one member must not take the others with it.
+                log.exception("%s gives no answer", name)
+        return says
+
+    def _explain(self, release: Release, asked: Frames) -> pd.DataFrame | None:
+        member = self._members(release).get(LightGBM.name)
+        return explain(member, asked) if isinstance(member, LightGBM) else None
+
+    def _members(self, release: Release) -> dict[str, Member]:
+        """Return the release's members; those that cannot be loaded are left out for a while."""
+        found = self._found(release)
+        if found is not None and not self._is_due(release, found):
+            return found
+        # Who can be answered does not wait for what others need loaded.
+        if not self._loading.acquire(blocking=found is None):
+            assert found is not None
+            return found
+        try:
+            found = self._found(release)
+            if found is None or self._is_due(release, found):
+                found = self._load(release)
+                with self._lock:
+                    self._loaded[release.version] = found
+                    self._tried_at[release.version] = time.monotonic()
+                    for version in list(self._loaded)[:-KEPT]:
+                        del self._loaded[version], self._tried_at[version]
+            return found
+        finally:
+            self._loading.release()
+
+    def _found(self, release: Release) -> dict[str, Member] | None:
+        with self._lock:
+            found = self._loaded.pop(release.version, None)
+            if found is not None:
+                self._loaded[release.version] = found
+            return found
+
+    def _is_due(self, release: Release, found: dict[str, Member]) -> bool:
+        """Tell whether something is missing that may have been mended since it was tried."""
+        age_s = time.monotonic() - self._tried_at[release.version]
+        return len(found) < len(self.names) and age_s > RELOAD_S
+
+    def _load(self, release: Release) -> dict[str, Member]:
+        settings = self.arguments.settings(release)
+        if self.arguments.release_url:
+            # The interface may have copied it on another machine.
+            try:
+                pull(self.arguments.release_url, settings.home)
+            except Exception:
+                # What was copied before is enough, if it is there.
+                log.exception("the release's source cannot be read")
+        store, loaded = ModelStore(settings.models), {}
+        for name in self.names:
+            try:
+                directory = member_directory(store, release, name)
+                loaded[name] = MEMBERS[name].load(directory, settings)
+            except Exception:
+                # The others of this replica answer without it, and the answer names it.
+                log.exception("%s of %s cannot be loaded", name, release.version)
+        return loaded

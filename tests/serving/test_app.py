@@ -1,0 +1,321 @@
+"""The deployments' own logic, without Ray: what is kept, tried again, left out and taken back."""
+
+import asyncio
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.release import FILE, Release
+from serving import app, members
+from serving.app import Ingress
+from serving.arguments import Arguments
+from serving.features import Change
+from serving.members import Members
+from serving.predictor import Predictor
+
+GROUPS = {
+    "trees": ["lightgbm", "random_forest"],
+    "recurrent": ["lstm"],
+    "statistical": ["statistical", "baseline"],
+}
+
+
+class Group:
+    """Stands for a deployment's handle: what Ray would carry to a replica is called here."""
+
+    def __init__(self, predictor: Predictor, names: list[str]) -> None:
+        self.predictor, self.names = predictor, names
+        self.fails: Callable[[Release], bool] = lambda _: False
+        self.asked = 0
+
+    @property
+    def predict(self) -> "Call":
+        return Call(self._predict)
+
+    @property
+    def explain(self) -> "Call":
+        return Call(self._explain)
+
+    async def _predict(self, release: Release, asked: Frames) -> dict[str, Any]:
+        self.asked += 1
+        if self.fails(release):
+            raise RuntimeError("the replica died")
+        return {name: self.predictor.members[name](asked) for name in self.names}
+
+    async def _explain(self, *_: Any) -> None:
+        raise TimeoutError
+
+
+class Call:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.remote = function
+
+
+@pytest.fixture
+def own_home(home: Path, tmp_path: Path) -> Path:
+    for part in ("models", "serving"):
+        shutil.copytree(home / part, tmp_path / part)
+    return tmp_path
+
+
+@pytest.fixture
+def arguments(own_home: Path) -> Arguments:
+    return Arguments(home=own_home, members=GROUPS)
+
+
+@pytest.fixture
+def groups(predictor: Predictor) -> dict[str, Any]:
+    return {group: Group(predictor, names) for group, names in GROUPS.items()}
+
+
+@pytest.fixture
+def ingress(arguments: Arguments, groups: dict[str, Any]) -> Ingress:
+    return Ingress(arguments, groups)
+
+
+def write(home: Path, release: Release) -> None:
+    (home / "serving" / FILE).write_text(release.to_json(), encoding="utf-8")
+
+
+def broken(release: Release) -> Release:
+    return replace(release, manifest_sha256="0" * 64)
+
+
+def a_change(predictor: Predictor) -> list[Change]:
+    day = next(day for day in range(1, 8) if (predictor.first_day.weekday() + day) % 7 < 5)
+    date = predictor.first_day.fromordinal(predictor.first_day.toordinal() + day)
+    return [Change(3, date, is_open=True)]
+
+
+def test_a_release_answers_once_every_member_has_forecast_every_store(ingress: Ingress) -> None:
+    asyncio.run(ingress.renew())
+    assert ingress.predictor is not None
+    assert ingress.predictor.planned is not None
+    assert ingress.predictor.planned.degraded == ()
+    assert ingress.refused is None
+
+
+def test_a_group_that_fails_is_left_out_until_it_answers_again(
+    ingress: Ingress, groups: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "REVIVE_S", 0.01)
+
+    async def run() -> None:
+        await ingress.renew()
+        predictor = ingress.predictor
+        assert predictor is not None
+        groups["recurrent"].fails = lambda _: True
+        first = await ingress.forecast(predictor, a_change(predictor))
+        assert first.degraded == ("lstm",)
+        asked = groups["recurrent"].asked
+        assert (await ingress.forecast(predictor, a_change(predictor))).degraded == ("lstm",)
+        assert groups["recurrent"].asked == asked
+        groups["recurrent"].fails = lambda _: False
+        revival = asyncio.create_task(ingress._revive())
+        while ingress._down:
+            await asyncio.sleep(0.01)
+        revival.cancel()
+        assert (await ingress.forecast(predictor, a_change(predictor))).degraded == ()
+
+    asyncio.run(run())
+
+
+def test_an_explanation_that_fails_costs_no_forecast(ingress: Ingress) -> None:
+    async def run() -> None:
+        await ingress.renew()
+        predictor = ingress.predictor
+        assert predictor is not None
+        assert await ingress.explain(predictor, predictor.asked([3])) is None
+        assert (await ingress.forecast(predictor, a_change(predictor))).degraded == ()
+
+    asyncio.run(run())
+
+
+def test_a_candidate_that_fails_costs_the_release_that_answers_nothing(
+    ingress: Ingress, groups: dict[str, Any], own_home: Path, predictor: Predictor
+) -> None:
+    candidate = replace(predictor.release, data=predictor.release.data, horizon=41)
+    for group in groups.values():
+        group.fails = lambda release: release == candidate
+
+    async def run() -> None:
+        await ingress.renew()
+        write(own_home, candidate)
+        await ingress.renew()
+        assert ingress.refused
+        present = ingress.predictor
+        assert present is not None
+        assert present.release == predictor.release
+        assert (await ingress.forecast(present, a_change(present))).degraded == ()
+
+    asyncio.run(run())
+
+
+def test_what_was_refused_is_not_tried_again_at_once(
+    ingress: Ingress, own_home: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+    load = Predictor.without_members
+
+    def counted(release: Release, *rest: Any) -> Predictor:
+        nonlocal tries
+        tries += 1
+        return load(release, *rest)
+
+    monkeypatch.setattr(Predictor, "without_members", counted)
+
+    async def run() -> None:
+        await ingress._renewal()
+        write(own_home, broken(predictor.release))
+        for _ in range(3):
+            await ingress._renewal()
+        assert tries == 2
+        assert ingress.refused
+        # Who asks for it is heard.
+        await ingress.renew()
+        assert tries == 3
+        write(own_home, predictor.release)
+        await ingress._renewal()
+        assert ingress.refused is None
+
+    asyncio.run(run())
+
+
+def test_a_plan_that_lacks_a_member_is_made_whole_and_never_worse(
+    ingress: Ingress, groups: dict[str, Any]
+) -> None:
+    async def run() -> None:
+        groups["recurrent"].fails = lambda _: True
+        await ingress.renew()
+        assert ingress.predictor is not None
+        assert ingress.predictor.planned is not None
+        assert ingress.predictor.planned.degraded == ("lstm",)
+        groups["trees"].fails = lambda _: True
+        await ingress.renew()
+        assert ingress.predictor.planned.degraded == ("lstm",)
+        for group in groups.values():
+            group.fails = lambda _: False
+        await ingress.renew()
+        assert ingress.predictor.planned.degraded == ()
+
+    asyncio.run(run())
+
+
+def test_beside_a_broken_release_the_one_before_answers_after_a_start(
+    ingress: Ingress,
+    arguments: Arguments,
+    groups: dict[str, Any],
+    own_home: Path,
+    predictor: Predictor,
+) -> None:
+    asyncio.run(ingress.renew())
+    write(own_home, broken(predictor.release))
+    again = Ingress(arguments, groups)
+    asyncio.run(again.renew())
+    assert again.predictor is not None
+    assert again.predictor.release == predictor.release
+    assert again.refused
+
+
+def test_a_number_that_is_none_counts_as_no_answer(predictor: Predictor) -> None:
+    asked = predictor.asked([3])
+    says = {name: member(asked) for name, member in predictor.members.items()}
+    says["lstm"] = np.full(len(asked.rows), np.nan)
+    says["lightgbm"] = says["lightgbm"][:-1]
+    answer = predictor.answer(asked, says)
+    assert answer.degraded == ("lightgbm", "lstm")
+    assert np.isfinite(answer.forecasts["forecast"]).all()
+
+
+def test_an_answer_as_if_without_a_member_is_the_one_that_those_left_give(
+    predictor: Predictor,
+) -> None:
+    asked = predictor.asked([3])
+    says = {name: member(asked) for name, member in predictor.members.items()}
+    whole = predictor.answer(asked, says)
+    del says["lightgbm"]
+    expected = predictor.answer(asked, says)
+    found = predictor.as_if(whole, ["lightgbm"])
+    assert found.degraded == expected.degraded == ("lightgbm",)
+    columns = ["model", "store_id", "date", "h", "forecast", "lo_80", "hi_95"]
+    left, right = (
+        answer.forecasts[columns].sort_values(columns[:3]).set_index(columns[:3])
+        for answer in (found, expected)
+    )
+    assert left.index.equals(right.index)
+    np.testing.assert_allclose(left.to_numpy(), right.to_numpy(), rtol=1e-9)
+    assert predictor.as_if(whole, []) is whole
+
+
+class Loading:
+    """Counts what a replica loads, and may hold it up."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.versions: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.missing: set[str] = set()
+        monkeypatch.setattr(Members, "_load", self._load)
+
+    def _load(self, release: Release) -> dict[str, Any]:
+        self.versions.append(release.version)
+        assert self.gate.wait(30)
+        return {name: object() for name in ("a", "b") if name not in self.missing}
+
+
+@pytest.fixture
+def loading(monkeypatch: pytest.MonkeyPatch) -> Loading:
+    return Loading(monkeypatch)
+
+
+@pytest.fixture
+def replica(arguments: Arguments, loading: Loading) -> Members:
+    return Members(arguments, ["a", "b"])
+
+
+def version(release: Release, name: str) -> Release:
+    return replace(release, version=name)
+
+
+def test_the_release_that_answers_is_kept_whatever_else_is_tried(
+    replica: Members, loading: Loading, predictor: Predictor
+) -> None:
+    for name in ("A", "B", "A", "C", "A"):
+        replica._members(version(predictor.release, name))
+    assert loading.versions == ["A", "B", "C"]
+
+
+def test_the_release_that_answers_does_not_wait_for_the_one_that_is_loaded(
+    replica: Members, loading: Loading, predictor: Predictor
+) -> None:
+    replica._members(version(predictor.release, "A"))
+    loading.gate.clear()
+    newer = threading.Thread(
+        target=replica._members, args=(version(predictor.release, "B"),), daemon=True
+    )
+    newer.start()
+    while loading.versions != ["A", "B"]:
+        assert newer.is_alive()
+    assert set(replica._members(version(predictor.release, "A"))) == {"a", "b"}
+    loading.gate.set()
+    newer.join()
+
+
+def test_a_member_that_is_missing_is_tried_again_after_a_while(
+    replica: Members, loading: Loading, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading.missing = {"b"}
+    release = version(predictor.release, "A")
+    assert set(replica._members(release)) == {"a"}
+    loading.missing = set()
+    assert set(replica._members(release)) == {"a"}
+    monkeypatch.setattr(members, "RELOAD_S", 0.0)
+    assert set(replica._members(release)) == {"a", "b"}
+    assert loading.versions == ["A", "A"]
