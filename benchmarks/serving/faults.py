@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
+
 from benchmarks.serving.load import Ask, Outcome, as_answered, quantiles_ms, steady
 from benchmarks.serving.processes import Service, free_port, kill, platform, running
 from sales_assets.forecasting.ensemble import Ensemble
@@ -30,7 +32,7 @@ def measure(home: Path, seconds: float, scratch: Path) -> None:
     second = _challenger(home, first)
     port = free_port()
     with running(platform(home, port), port, scratch / "faults.log") as service:
-        asks = _mixed(first)
+        asks = _mixed(home)
         asyncio.run(steady(port, asks, PER_SECOND, 5))
         print(f"{PER_SECOND:.0f} requests a second, every other one under another plan")
         print(
@@ -57,7 +59,7 @@ def measure(home: Path, seconds: float, scratch: Path) -> None:
 def overload(home: Path, _: float, scratch: Path) -> None:
     """Print what is answered and what is refused when far too much is asked, and afterwards."""
     port = free_port()
-    asks = _mixed(Release.read(home / "serving"))
+    asks = _mixed(home)
     with running(platform(home, port), port, scratch / "overload.log") as service:
         asyncio.run(steady(port, asks, 2.0, 5))
         able = asyncio.run(as_answered(port, asks, 4, 10))
@@ -72,12 +74,14 @@ def overload(home: Path, _: float, scratch: Path) -> None:
         print(f"  {service.megabytes():,.0f} MB", flush=True)
 
 
-def _mixed(release: Release) -> Callable[[int], Ask]:
-    day = str(release.cutoff + timedelta(days=4))
+def _mixed(home: Path) -> Callable[[int], Ask]:
+    release = Release.read(home / "serving")
+    plan = pd.read_parquet(home / "serving" / release.data / "plan.parquet")
+    store, day = int(plan["store_id"].min()), str(release.cutoff + timedelta(days=4))
 
     def ask(number: int) -> Ask:
-        plan = {"is_promo": True} if number % 2 else {}
-        return Ask("/v1/predict", {"instances": [{"store_id": 1, "date": day, **plan}]})
+        changed = {"is_promo": True} if number % 2 else {}
+        return Ask("/v1/predict", {"instances": [{"store_id": store, "date": day, **changed}]})
 
     return ask
 
