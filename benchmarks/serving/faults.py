@@ -21,6 +21,8 @@ from sales_assets.forecasting.release import FILE, Release
 PER_SECOND = 10.0
 # A new champion's forecasts are twice as high: which one answered can be told from the number.
 FACTOR = 2.0
+# Stores that are asked for in turn, as planned and under another plan.
+STORES = 20
 # A caller may ask for fifty a second; callers that share no limit are many.
 OVERLOAD_CLIENTS = 64
 OVERLOAD_S = 60.0
@@ -77,10 +79,11 @@ def overload(home: Path, _: float, scratch: Path) -> None:
 def _mixed(home: Path) -> Callable[[int], Ask]:
     release = Release.read(home / "serving")
     plan = pd.read_parquet(home / "serving" / release.data / "plan.parquet")
-    store, day = int(plan["store_id"].min()), str(release.cutoff + timedelta(days=4))
+    stores = sorted(plan["store_id"].unique().tolist())[:STORES]
+    day = str(release.cutoff + timedelta(days=4))
 
     def ask(number: int) -> Ask:
-        changed = {"is_promo": True} if number % 2 else {}
+        store, changed = stores[number // 2 % len(stores)], {"is_promo": True} if number % 2 else {}
         return Ask("/v1/predict", {"instances": [{"store_id": store, "date": day, **changed}]})
 
     return ask
@@ -120,7 +123,7 @@ def _print(name: str, found: list[Outcome], acted_s: float | None) -> None:
 def _mixed_answers(loads: list[list[Outcome]], first: Release, second: Release) -> int:
     """Return how many whole answers have other numbers than the version that they name."""
     factor = {first.version: 1.0, second.version: FACTOR}
-    # The even requests ask for one thing, the odd ones for another.
+    # Every so many requests ask for the same.
     usual: dict[int, float] = {}
     mixed = 0
     for found in loads:
@@ -128,7 +131,9 @@ def _mixed_answers(loads: list[list[Outcome]], first: Release, second: Release) 
             if outcome.forecast is None or outcome.version is None or outcome.degraded:
                 continue
             once = outcome.forecast / factor.get(outcome.version, float("nan"))
-            mixed += not math.isclose(once, usual.setdefault(number % 2, once), rel_tol=1e-9)
+            mixed += not math.isclose(
+                once, usual.setdefault(number % (2 * STORES), once), rel_tol=1e-9
+            )
     return mixed
 
 
