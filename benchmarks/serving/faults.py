@@ -23,8 +23,6 @@ PER_SECOND = 10.0
 FACTOR = 2.0
 # Stores that are asked for in turn, as planned and under another plan.
 STORES = 20
-# A caller may ask for fifty a second; callers that share no limit are many.
-OVERLOAD_CLIENTS = 64
 OVERLOAD_S = 60.0
 
 
