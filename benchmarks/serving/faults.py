@@ -111,6 +111,8 @@ def _print(name: str, found: list[Outcome], acted_s: float | None) -> None:
         again = f"{max(amiss) - acted_s:.1f} s" if amiss else "at once"
         versions = {outcome.version for outcome in found if outcome.version}
         again += f", {len(versions)} versions" if len(versions) > 1 else ""
+    if failed:
+        again += f", by status {dict(Counter(outcome.status for outcome in failed))}"
     _, p99 = quantiles_ms(found)
     print(
         f"  {name:24s} {len(whole):6d} {len(degraded):9d} {len(failed):7d} {p99:7.0f}   {again}",

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import threading
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -481,6 +482,11 @@ def test_requests_are_logged_without_the_key(
     known = replace(client, headers={"Authorization": f"Bearer {text}"})
     known.get("/v1/stores/5/forecast")
     client.get("/v1/stores/5/forecast")
+    # A line is written when its answer has gone out.
+    deadline = time.monotonic() + 30
+    while len(caplog.records) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     lines = [json.loads(record.message) for record in caplog.records]
     assert [(line["status"], line["key"]) for line in lines] == [(200, "planner"), (401, None)]
     assert lines[0]["version"] == predictor.release.version
