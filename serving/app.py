@@ -143,11 +143,11 @@ class Ingress:
         if self.arguments.release_url:
             try:
                 pull(self.arguments.release_url, settings.home)
-            except Exception:
-                if self.predictor is None and (settings.serving / FILE).exists():
-                    log.exception("the release's source cannot be read; what is here answers")
-                else:
+            except SalesError as error:
+                # At a start the copy of before is better than nothing; later it answers anyway.
+                if self.predictor is not None or not (settings.serving / FILE).exists():
                     raise
+                log.warning("%s What was copied before answers.", error)
         return Release.read(settings.serving)
 
     async def _use(self, release: Release) -> None:
@@ -204,6 +204,7 @@ class Ingress:
         try:
             await self._use(await asyncio.to_thread(Release.read, self._settings.served))
         except Exception:
+            # Then nothing answers, `/readyz` says so, and the next look tries again.
             log.exception("nor can the one before it be used")
         self.refused = refused
 
@@ -292,6 +293,7 @@ class Ingress:
             try:
                 asked = await asyncio.to_thread(predictor.asked, [min(predictor.stores)])
             except Exception:
+                # Ending here would leave them out for good.
                 log.exception("the members that are down cannot be asked")
                 continue
             await asyncio.gather(

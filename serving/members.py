@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
+from sales_assets.errors import SalesError
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.explanations import explain
 from sales_assets.forecasting.frames import Frames
@@ -100,9 +101,9 @@ class Members:
             # The interface may have copied it on another machine.
             try:
                 pull(self.arguments.release_url, settings.home)
-            except Exception:
+            except SalesError as error:
                 # What was copied before is enough, if it is there.
-                log.exception("the release's source cannot be read")
+                log.warning("%s", error)
         store, loaded = ModelStore(settings.models), {}
         for name in self.names:
             try:

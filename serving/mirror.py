@@ -37,8 +37,8 @@ def pull(url: str, home: Path) -> None:
             f"{home} has releases of its own; name an empty --home for those of {url}."
         )
     serving, store = home / "serving", ModelStore(home / "models")
-    serving.mkdir(parents=True, exist_ok=True)
     try:
+        serving.mkdir(parents=True, exist_ok=True)
         source, root = fsspec.core.url_to_fs(url)
         with tempfile.TemporaryDirectory(dir=home, prefix=".pull-") as fresh:
             source.get_file(f"{root}/serving/{FILE}", f"{fresh}/{FILE}")
