@@ -39,7 +39,6 @@ PARTS: dict[str, tuple[str, ...]] = {
     ),
     "opening_days": (
         "days_since_open", "days_until_open", "open_days_ahead", "open_days_week_before",
-        "days_since_reopening", "days_until_closure",
     ),
     "competition": ("log_competition_distance", "competition_age_months"),
     "store": ("store_id", "store_type", "assortment"),
@@ -48,13 +47,12 @@ PARTS: dict[str, tuple[str, ...]] = {
         "surprise_13_last_7", "surprise_13_last_14", "surprise_13_last_28",
         "surprise_26_last_14", "surprise_26_last_28", "surprise_26_last_56",
         "customers_28", "customers_trend", "basket_28", "basket_trend",
-        "selling_days_28", "selling_days_98",
     ),
     "level_and_trend": (
         "h", "anchor", "profile_median_26", "profile_mean_52", "profile_deviation",
         "profile_customers", "profile_occurrences", "profile_age_days",
         "level_56", "level_98", "level_182", "level_364", "growth_28", "growth_56", "growth_364",
-        "volatility_98", "selling_days_364",
+        "volatility_98",
     ),
 }  # fmt: skip
 COLUMNS = ["cutoff", "store_id", "date", "forecast", "usual_day", *PARTS, "explanation"]

@@ -19,10 +19,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "school_holiday_day", "school_holiday_days_left", "days_since_school_holiday",
         "days_until_school_holiday",
     ),
-    "closures": (
-        "days_since_reopening", "days_until_closure", "selling_days_28", "selling_days_98",
-        "selling_days_364",
-    ),
     "profiles": (
         "anchor", "profile_last", "profile_median_4", "profile_median_8", "profile_median_26",
         "profile_mean_52", "profile_deviation", "profile_occurrences", "profile_age_days",

@@ -29,7 +29,6 @@ openings as (
         *,
         max(date) filter (where is_open) over before_today as last_open_day,
         min(date) filter (where is_open) over after_today as next_open_day,
-        max(date) over (partition by store_id) as last_known_day,
         lag(is_promo, 1, false) over days as was_promo,
         lead(is_promo) over days as will_be_promo,
         lag(is_school_holiday, 1, false) over days as was_school_holiday,
@@ -48,10 +47,7 @@ changes as (
         is_promo and not was_promo as starts_promo,
         is_promo and not will_be_promo as ends_promo,
         is_school_holiday and not was_school_holiday as starts_school_holiday,
-        is_school_holiday and not will_be_school_holiday as ends_school_holiday,
-        -- More than a week shut is a closure; Sundays and holidays are not.
-        is_open and date - last_open_day > 7 as reopens,
-        is_open and coalesce(next_open_day, last_known_day + 1) - date > 7 as closes
+        is_school_holiday and not will_be_school_holiday as ends_school_holiday
     from openings
 )
 
@@ -78,8 +74,6 @@ select
     max(date) filter (where ends_school_holiday) over before_today as last_school_holiday_end,
     min(date) filter (where starts_school_holiday) over after_today as next_school_holiday_start,
     min(date) filter (where ends_school_holiday) over from_today as school_holiday_end,
-    max(date) filter (where reopens) over to_today as last_reopening,
-    min(date) filter (where closes) over from_today as next_closure,
     count(*) filter (where is_open) over to_today as open_days_so_far,
     count(*) filter (where is_open) over week_before as open_days_week_before,
     count(*) filter (where is_promo) over week_before as promo_days_week_before

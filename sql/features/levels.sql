@@ -44,9 +44,6 @@ standings as (
         avg(micro_log_customers) over last_182 / 1e6 as customers_182,
         avg(micro_log_basket) over last_28 / 1e6 as basket_28,
         avg(micro_log_basket) over last_182 / 1e6 as basket_182,
-        count(micro_log_sales) over last_28 as selling_days_28,
-        count(micro_log_sales) over last_98 as selling_days_98,
-        count(micro_log_sales) over last_364 as selling_days_364,
         count(*) filter (where is_promo) over last_14 as promo_days_14,
         avg(micro_log_sales) filter (where is_promo) over last_182 / 1e6 as promo_level_182,
         avg(micro_log_sales) filter (where not is_promo) over last_182 / 1e6 as usual_level_182

@@ -25,9 +25,7 @@ seen_plans as (
             if(next_state_holiday <= plan_end, next_state_holiday, null) as next_state_holiday,
             if(next_school_holiday_start <= plan_end, next_school_holiday_start, null)
                 as next_school_holiday_start,
-            if(school_holiday_end < plan_end, school_holiday_end, null) as school_holiday_end,
-            -- A closure is one when a week of it is in the plan.
-            if(next_closure + 7 <= plan_end, next_closure, null) as next_closure
+            if(school_holiday_end < plan_end, school_holiday_end, null) as school_holiday_end
         )
     from plans
 ),
@@ -130,8 +128,6 @@ select
         as days_since_school_holiday,
     cast(least(next_school_holiday_start - date, 30) as smallint)
         as days_until_school_holiday,
-    cast(least(date - last_reopening, 365) as smallint) as days_since_reopening,
-    cast(least(next_closure - date, 60) as smallint) as days_until_closure,
     cast(open_days_so_far - open_days_at_cutoff as smallint) as open_days_ahead,
     cast(open_days_week_before as smallint) as open_days_week_before,
     cast(promo_days_week_before as smallint) as promo_days_week_before,
@@ -170,9 +166,6 @@ select
     cast(basket_28 as float) as basket_28,
     cast(basket_28 - basket_182 as float) as basket_trend,
     cast(promo_level_182 - usual_level_182 as float) as promo_lift_182,
-    cast(selling_days_28 as smallint) as selling_days_28,
-    cast(selling_days_98 as smallint) as selling_days_98,
-    cast(selling_days_364 as smallint) as selling_days_364,
     cast(promo_days_14 as smallint) as promo_days_14,
 
     -- The same season a year before, against the store's level then.

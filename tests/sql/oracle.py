@@ -10,7 +10,6 @@ import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from itertools import pairwise
 from typing import Any
 
 import duckdb
@@ -154,7 +153,6 @@ def about_the_plan(known: list[Day], today: Day, cutoff: date) -> dict[str, Any]
     holidays = [known_day.date for known_day in known if known_day.state_holiday != "none"]
     promos = runs(known, lambda known_day: known_day.is_promo)
     school_holidays = runs(known, lambda known_day: known_day.is_school_holiday)
-    last_days, reopenings = closures(open_days, plan_end=known[-1].date)
     week_before = [
         known_day for known_day in known if day - timedelta(days=WEEK) <= known_day.date < day
     ]
@@ -165,9 +163,6 @@ def about_the_plan(known: list[Day], today: Day, cutoff: date) -> dict[str, Any]
         **within_run("school_holiday", school_holidays, day, at_most=30),
         "days_since_holiday": since(day, holidays, at_most=30),
         "days_until_holiday": until(day, holidays, at_most=30),
-        # A day may itself be the one of the reopening, or the last one before a closure.
-        "days_since_reopening": since(day, reopenings, at_most=365, or_today=True),
-        "days_until_closure": until(day, last_days, at_most=60, or_today=True),
         "open_days_ahead": sum(cutoff < open_day <= day for open_day in open_days),
         "open_days_week_before": sum(known_day.is_open for known_day in week_before),
         "promo_days_week_before": sum(known_day.is_promo for known_day in week_before),
@@ -202,27 +197,15 @@ def runs(days: list[Day], flag: Callable[[Day], bool]) -> list[Run]:
     return found if start is None else [*found, Run(start, None)]
 
 
-def closures(open_days: list[date], plan_end: date) -> tuple[list[date], list[date]]:
-    """Return the last days before closures of a week or more, and the days of reopening."""
-    last_days, reopenings = [], []
-    for last_day, next_day in pairwise(open_days):
-        if (next_day - last_day).days - 1 >= WEEK:
-            last_days.append(last_day)
-            reopenings.append(next_day)
-    if open_days and (plan_end - open_days[-1]).days >= WEEK:
-        last_days.append(open_days[-1])
-    return last_days, reopenings
-
-
 def since(day: date, events: list[date], *, at_most: int, or_today: bool = False) -> int:
     """Return the days since the last event, `at_most` where it is longer ago or unknown."""
     past = [event for event in events if event < day or (or_today and event == day)]
     return min((day - max(past)).days, at_most) if past else at_most
 
 
-def until(day: date, events: list[date], *, at_most: int, or_today: bool = False) -> int:
+def until(day: date, events: list[date], *, at_most: int) -> int:
     """Return the days until the next event, `at_most` where it is further or not in the plan."""
-    coming = [event for event in events if event > day or (or_today and event == day)]
+    coming = [event for event in events if event > day]
     return min((min(coming) - day).days, at_most) if coming else at_most
 
 
@@ -274,7 +257,6 @@ def about_sales(past: list[Day], today: Day, cutoff: date) -> dict[str, Any]:
             mean(day.log_sales for day in sold(182) if day.is_promo),
             mean(day.log_sales for day in sold(182) if not day.is_promo),
         ),
-        **{f"selling_days_{n}": len(sold(n)) for n in (28, 98, 364)},
         "promo_days_14": sum(day.is_promo for day in past[-14:]),
         **about_last_year(past, today, level(28, years_ago=1), level(56, years_ago=1)),
     }

@@ -123,7 +123,7 @@ STORIES = {
     "a holiday after the plan's end is not seen": Story(
         holidays=[43], tells={42: {"days_until_holiday": 30}}
     ),
-    # Openings and closures.
+    # Openings.
     "closed days are counted on both sides": Story(
         closed=[1, 2, 3],
         tells={
@@ -134,32 +134,6 @@ STORIES = {
     "an opening after the plan's end is not seen": Story(
         closed=range(40, 43),
         tells={39: {"days_until_open": 15}, 42: {"days_until_open": 15, "days_since_open": 3}},
-    ),
-    "a closure is seen when a week of it is in the plan": Story(
-        closed=range(36, 60),
-        tells={30: {"days_until_closure": 5}, 35: {"days_until_closure": 0}},
-    ),
-    "a closure is not seen when less than a week of it is in the plan": Story(
-        closed=range(37, 60), tells={30: {"days_until_closure": 60}}
-    ),
-    "a week without opening is a closure": Story(
-        closed=range(10, 17),
-        tells={
-            5: {"days_until_closure": 4, "days_since_reopening": 365},
-            12: {"days_until_closure": 60, "days_since_reopening": 365},
-            17: {"days_until_closure": 60, "days_since_reopening": 0},
-            20: {"days_since_reopening": 3},
-        },
-    ),
-    "six days without opening are no closure": Story(
-        closed=range(10, 16),
-        tells={5: {"days_until_closure": 60}, 18: {"days_since_reopening": 365}},
-    ),
-    "a reopening before the cutoff is remembered": Story(
-        closed=range(-40, -10), tells={1: {"days_since_reopening": 11}}
-    ),
-    "a store's first opening is no reopening": Story(
-        closed=range(-DAYS_BEFORE, -10), tells={1: {"days_since_reopening": 365}}
     ),
     # The store's attributes.
     "a competitor's age and distance are as of the day": Story(
@@ -218,7 +192,6 @@ STORIES = {
                 "surprise_13_last_28": None,
                 "customers_28": None,
                 "season_7": None,
-                "selling_days_364": 0,
                 "open_days_ahead": 1,
             }
         },
@@ -237,9 +210,6 @@ STORIES = {
                 "profile_occurrences": 52,
                 "profile_age_days": 6,
                 "level_14": 11 / 13 * LN(2),
-                "selling_days_28": 15,
-                "selling_days_98": 15,
-                "selling_days_364": 15 + 163,
             }
         },
     ),
@@ -281,11 +251,11 @@ STORIES = {
     # How the store stood at the cutoff.
     "an open day without sales is no selling day": Story(
         sales=lambda day: 0 if day in (-1, -3) else 1_000,
-        tells={1: {"selling_days_28": 26, "level_14": 0, "open_days_week_before": 7}},
+        tells={1: {"level_14": 0, "open_days_week_before": 7}},
     ),
     "a day without counted customers tells nothing about them": Story(
         basket=lambda day: 1e9 if day == -1 else 10,
-        tells={1: {"customers_28": LN(100), "basket_28": LN(10), "selling_days_28": 28}},
+        tells={1: {"customers_28": LN(100), "basket_28": LN(10)}},
     ),
     "a surprise is against the days like it before": Story(
         sales=lambda day: 2_000 if day > -7 else 1_000,

@@ -87,10 +87,7 @@ TRAINING_SAMPLES = {
 }
 REFURBISHMENT_SAMPLES = {
     "any row": ("true", 20),
-    "just reopened": ("days_since_reopening < 30", 15),
-    "reopened before the cutoff": ("days_since_reopening > h and days_since_reopening < 60", 15),
-    "a closure ahead": ("days_until_closure < 40", 15),
-    "the last open day": ("days_until_closure = 0", 5),
+    "few selling days at the cutoff": ("days_since_open < 15 and profile_age_days > 60", 15),
     "within the closure": ("not is_open and days_since_open = 15", 10),
     "a year after the closure began": ("growth_28 is null and cutoff > '2014-06-30'", 10),
     "an open Sunday": ("is_open and weekday = 7", 10),
