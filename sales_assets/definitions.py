@@ -33,6 +33,7 @@ defs = dg.Definitions(
         *_stages,
         *studies.SPECS,
         forecasts.publication_asset(upstream=_keys),
+        *insights.REPORTS,
         *releases.ASSETS,
     ],
     asset_checks=checks.CHECKS,

@@ -1,92 +1,106 @@
-"""Answers about customers' behaviour: each file in `sql/insights/` is a question and a table.
+"""Answers about customers' behaviour: a table, a sentence and a picture for each question.
 
-Two more, which SQL cannot give, are computed by `forecasting/diagnostics.py`.
+The questions are in `questions/`, their tables' SQL in `sql/insights/`.
 """
 
-from collections.abc import Callable
+import logging
 
 import dagster as dg
 import pandas as pd
-from matplotlib.figure import Figure
 
-from sales_assets import charts
-from sales_assets.forecasting import diagnostics
+from sales_assets import report
 from sales_assets.metadata import chart, describe, preview
-from sales_assets.resources import OWNERS, WRITER_POOL, Home
-from sales_assets.settings import REPOSITORY
-from sales_assets.warehouse import create_table, headline, replace_table
+from sales_assets.questions import answers
+from sales_assets.questions.figure import as_figure
+from sales_assets.questions.question import SALES_AND_STORES, Question
+from sales_assets.questions.themes import QUESTIONS
+from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
+from sales_assets.warehouse import connect_snapshot, create_table, headline, replace_table
 
-QUESTIONS = tuple(sorted(path.stem for path in (REPOSITORY / "sql" / "insights").glob("*.sql")))
+log = logging.getLogger("sales_assets.insights")
 
 
-def insight(name: str) -> dg.AssetsDefinition:
-    """Return the asset that answers the question in `sql/insights/<name>.sql`."""
+@dg.asset(
+    key=["insights", "deviations"],
+    deps=[table.split(".") for table in SALES_AND_STORES],
+    description=headline("insights/deviations"),
+    group_name="insights",
+    kinds={"duckdb", "sql"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def deviations(home: Home) -> dg.MaterializeResult:
+    """Compute what several questions are asked of."""
+    with home.warehouse() as con:
+        create_table(con, "insights.deviations", "insights/deviations")
+        return dg.MaterializeResult(metadata=describe(con, "insights.deviations"))
+
+
+def insight(question: Question) -> dg.AssetsDefinition:
+    """Return the asset that answers a question."""
 
     @dg.asset(
-        key=["insights", name],
-        deps=[["cleaned", "sales"], ["cleaned", "stores"]],
-        description=headline(f"insights/{name}"),
+        key=question.table.split("."),
+        deps=[table.split(".") for table in question.reads],
+        description=question.meaning,
         group_name="insights",
-        kinds={"duckdb", "sql"},
+        kinds={"duckdb", "python" if question.compute else "sql"},
         owners=OWNERS,
         pool=WRITER_POOL,
     )
     def answer(home: Home) -> dg.MaterializeResult:
-        table = f"insights.{name}"
         with home.warehouse() as con:
-            create_table(con, table, f"insights/{name}")
-            return dg.MaterializeResult(
-                metadata={**describe(con, table), "table": preview(con, table)}
-            )
+            rows = question.rows(con)
+            replace_table(con, question.table, rows)
+            metadata = {**describe(con, question.table), "table": preview(con, question.table)}
+        told, is_answered = question.answered(rows)
+        picture = {"chart": chart(as_figure(question.draw(rows)), told)} if is_answered else {}
+        return dg.MaterializeResult(
+            metadata={"question": question.asks, "answer": told, **picture, **metadata}
+        )
 
     return answer
 
 
-def diagnostic(
-    name: str,
-    compute: Callable[[pd.DataFrame], pd.DataFrame],
-    draw: Callable[[pd.DataFrame], Figure],
-    says: str,
-) -> dg.AssetsDefinition:
-    """Return the asset that computes a table from selling days and draws it."""
+@dg.asset(
+    key=["insights", "answers"],
+    deps=[question.table.split(".") for question in QUESTIONS],
+    group_name="insights",
+    kinds={"python", "duckdb"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def all_answers(home: Home) -> dg.MaterializeResult:
+    """One row a question: its answer in words, and whether the data could give one."""
+    with home.warehouse() as con:
+        told = pd.DataFrame(answers.told(con))
+        replace_table(con, "insights.answers", told)
+        metadata = {**describe(con, "insights.answers"), "table": preview(con, "insights.answers")}
+    log.info("insights: %d of %d questions answered", told["is_answered"].sum(), len(told))
+    return dg.MaterializeResult(metadata=metadata)
 
-    @dg.asset(
-        key=["insights", name],
-        deps=[["cleaned", "sales"], ["cleaned", "stores"]],
-        description=diagnostics.MEANINGS[name],
-        group_name="insights",
-        kinds={"duckdb", "python"},
-        owners=OWNERS,
-        pool=WRITER_POOL,
+
+@dg.asset(
+    key=["reports", "insights"],
+    deps=[["published", "snapshot"]],
+    group_name="published",
+    kinds={"html", "plotly"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def insights_report(home: Home) -> dg.MaterializeResult:
+    """`reports/insights.html`: every answer with its picture, of what was published; one file."""
+    settings = home.settings
+    with told_plainly(), connect_snapshot(settings) as con:
+        path = report.write(con, settings.reports / "insights.html")
+    log.info("written %s", path)
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(str(path.absolute())),
+            "megabytes": path.stat().st_size / 1e6,
+        }
     )
-    def answer(home: Home) -> dg.MaterializeResult:
-        table = f"insights.{name}"
-        with home.warehouse() as con:
-            rows = compute(diagnostics.read_selling_days(con))
-            replace_table(con, table, rows)
-            return dg.MaterializeResult(
-                metadata={
-                    **describe(con, table),
-                    "table": preview(con, table),
-                    "chart": chart(draw(rows), says),
-                }
-            )
-
-    return answer
 
 
-ASSETS = [
-    *(insight(name) for name in QUESTIONS),
-    diagnostic(
-        "stationarity",
-        diagnostics.stationarity,
-        charts.verdicts,
-        "Share of stores with each verdict, by transformation",
-    ),
-    diagnostic(
-        "autocorrelation",
-        diagnostics.autocorrelation,
-        charts.autocorrelations,
-        "ACF and PACF by lag, of the chain and each store type",
-    ),
-]
+ASSETS = [deviations, *(insight(question) for question in QUESTIONS), all_answers]
+REPORTS = [insights_report]

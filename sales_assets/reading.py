@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from sales_assets.errors import SalesError
-from sales_assets.forecasting.diagnostics import MEANINGS
 from sales_assets.forecasting.model_card import find_card
 from sales_assets.forecasting.model_store import ENSEMBLE, Champion, ModelStore
 from sales_assets.settings import Settings
@@ -57,11 +56,14 @@ def print_query(settings: Settings, sql: str, kind: str) -> None:
 
 
 def print_insights(settings: Settings) -> None:
-    """List the insights with what one row of each means."""
+    """List the questions with their answers."""
     with connect_snapshot(settings) as con:
-        names = _insights(con)
-    rows = [{"name": name, "one row is": _meaning(name)} for name in names]
-    _print_table(pd.DataFrame(rows), "Insights: `sales insights NAME` prints one")
+        answers = _answers(con)
+    report = settings.reports / "insights.html"
+    title = "`sales insights NAME` prints one" + (
+        f"; {report} shows all" if report.exists() else ""
+    )
+    _print_table(answers[["name", "question", "answer"]], f"Insights: {title}")
 
 
 def print_insight(settings: Settings, name: str, kind: str) -> None:
@@ -71,11 +73,13 @@ def print_insight(settings: Settings, name: str, kind: str) -> None:
         SalesError: There is no such insight; the message lists those there are.
     """
     with connect_snapshot(settings) as con:
-        names = _insights(con)
-        if name not in names:
-            raise SalesError(f"There is no insight {name!r}; there are {', '.join(names)}.")
+        answers = _answers(con).set_index("name")
+        if name not in answers.index:
+            raise SalesError(f"There is no insight {name!r}; there are {', '.join(answers.index)}.")
         if kind == "table":
-            click.echo(_meaning(name))
+            told = answers.loc[name]
+            click.echo(f"{told['question']}\n\n{told['answer']}\n{told['caveats']}\n")
+            click.echo(told["one_row_is"])
         _print(con.sql(f"select * from insights.{name}"), kind)
 
 
@@ -166,16 +170,8 @@ def _role(version: str, champion: Champion | None) -> str:
     return "pinned" if champion.is_pinned else "yes"
 
 
-def _insights(con: duckdb.DuckDBPyConnection) -> list[str]:
-    found = con.execute(
-        "select table_name from information_schema.tables"
-        " where table_schema = 'insights' order by table_name"
-    ).fetchall()
-    return [name for (name,) in found]
-
-
-def _meaning(insight: str) -> str:
-    return MEANINGS.get(insight) or headline(f"insights/{insight}")
+def _answers(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    return con.execute("select * from insights.answers order by place").df()
 
 
 def _check_store(con: duckdb.DuckDBPyConnection, store: int) -> None:

@@ -260,6 +260,11 @@ class Settings(BaseSettings):
         return self.home / "models"
 
     @property
+    def reports(self) -> Path:
+        """Directory of the reports that people read."""
+        return self.home / "reports"
+
+    @property
     def serving(self) -> Path:
         """Directory of the release that a service answers with."""
         return self.home / "serving"

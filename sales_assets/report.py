@@ -1,0 +1,98 @@
+"""The report of the insights: one HTML file that needs no network, for a screen or for paper."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import jinja2
+import pandas as pd
+from plotly.offline import get_plotlyjs
+
+from sales_assets.questions import answers
+from sales_assets.questions.interactive import as_plotly
+from sales_assets.questions.question import Question
+from sales_assets.questions.themes import THEMES
+from sales_assets.warehouse import read_sql
+
+TEMPLATE = Path(__file__).parent / "report.html.jinja"
+SHOWN_ROWS = 8
+
+
+def write(con: duckdb.DuckDBPyConnection, path: Path) -> Path:
+    """Write the report of a snapshot's insights, all of it or nothing.
+
+    Args:
+        con: The snapshot, or a warehouse with the same tables.
+        path: The file; its directory is made where it is missing.
+    """
+    text = render(con)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".html.tmp")
+    fresh.write_text(text, encoding="utf-8")
+    return fresh.replace(path)
+
+
+def render(con: duckdb.DuckDBPyConnection) -> str:
+    """Return the report as HTML."""
+    ((first, last, stores),) = con.execute(
+        "select min(date), max(date), count(distinct store_id) from cleaned.sales"
+    ).fetchall()
+    themes = {
+        theme: [_section(con, question) for question in questions]
+        for theme, questions in THEMES.items()
+        if questions
+    }
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        themes=themes,
+        first=f"{first:%d %B %Y}",
+        last=f"{last:%d %B %Y}",
+        stores=f"{stores:,}",
+        plotly=get_plotlyjs(),
+    )
+
+
+def _section(con: duckdb.DuckDBPyConnection, question: Question) -> dict[str, Any]:
+    """Return what the template tells of a question."""
+    rows = answers.table_of(con, question)
+    answer, is_answered = question.answered(rows)
+    shown = rows[list(question.shows)] if question.shows and not rows.empty else rows
+    picture = question.draw(rows) if is_answered else None
+    return {
+        "name": question.name,
+        "asks": question.asks,
+        "answer": answer,
+        "is_answered": is_answered,
+        "caveats": question.caveats,
+        "meaning": question.meaning,
+        "columns": [str(column).replace("_", " ") for column in shown.columns],
+        "rows": [[_cell(value) for value in row] for row in shown.head(SHOWN_ROWS).to_numpy()],
+        "hidden_rows": max(0, len(rows) - SHOWN_ROWS),
+        "sql": None if question.compute else read_sql(f"insights/{question.name}"),
+        "title": picture.title if picture else None,
+        "picture": _script_safe(as_plotly(picture)) if picture else None,
+    }
+
+
+def _script_safe(value: dict[str, Any]) -> str:
+    """Return JSON that no text in it can end the script of."""
+    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+
+
+def _cell(value: object) -> str:
+    """Return a value as a reader wants it: four digits, dates without hours."""
+    if value is None or (isinstance(value, float) and pd.isna(value)) or value is pd.NaT:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:,.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, pd.Timestamp):
+        return str(value.date())
+    return str(value)

@@ -1,0 +1,70 @@
+"""What the questions are asked of: a sample whose effects are known, and the real stores."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from sales_assets import warehouse
+from sales_assets.questions.themes import QUESTIONS
+from sales_assets.settings import Settings
+from sales_assets.sources.sample import write_sample
+from tests.conftest import REAL_DATA, load_and_clean
+
+# The rows of a question's table, by its name.
+Ask = Callable[[str], pd.DataFrame]
+
+BY_NAME = {question.name: question for question in QUESTIONS}
+
+
+@contextmanager
+def asked(source: Path, settings: Settings, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a warehouse in memory with the cleaned tables of a source, ready for questions."""
+    with warehouse.in_memory(settings) as con:
+        load_and_clean(con, source, settings, scratch)
+        warehouse.create_table(con, "insights.deviations", "insights/deviations")
+        yield con
+
+
+def answer(name: str, rows: pd.DataFrame) -> str:
+    """Return a question's answer, which the rows must hold."""
+    text, is_answered = BY_NAME[name].answered(rows)
+    assert is_answered, text
+    return text
+
+
+@pytest.fixture(scope="session")
+def sampled(
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """200 stores of the sample, 942 days; `sources/sample_facts.py` tells what moves them."""
+    source = tmp_path_factory.mktemp("sample")
+    write_sample(source, stores=200, days=942, seed=3)
+    with asked(source, settings, tmp_path_factory.mktemp("scratch")) as con:
+        yield con
+
+
+@pytest.fixture(scope="session")
+def real(
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The real stores that are there."""
+    if not (REAL_DATA / "train.csv").is_file():
+        pytest.skip(f"needs Rossmann's files in {REAL_DATA}")
+    with asked(REAL_DATA, settings, tmp_path_factory.mktemp("scratch")) as con:
+        yield con
+
+
+@pytest.fixture(scope="session")
+def of_sample(sampled: duckdb.DuckDBPyConnection) -> Ask:
+    """The rows of a question's table, of the sample."""
+    return lambda name: BY_NAME[name].rows(sampled)
+
+
+@pytest.fixture(scope="session")
+def of_real(real: duckdb.DuckDBPyConnection) -> Ask:
+    """The rows of a question's table, of the real stores."""
+    return lambda name: BY_NAME[name].rows(real)
