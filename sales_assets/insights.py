@@ -83,7 +83,7 @@ def all_answers(home: Home) -> dg.MaterializeResult:
 @dg.asset(
     key=["reports", "insights"],
     deps=[["published", "snapshot"]],
-    group_name="published",
+    group_name="insights",
     kinds={"html", "plotly"},
     owners=OWNERS,
     pool=WRITER_POOL,

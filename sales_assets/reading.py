@@ -60,10 +60,9 @@ def print_insights(settings: Settings) -> None:
     with connect_snapshot(settings) as con:
         answers = _answers(con)
     report = settings.reports / "insights.html"
-    title = "`sales insights NAME` prints one" + (
-        f"; {report} shows all" if report.exists() else ""
-    )
-    _print_table(answers[["name", "question", "answer"]], f"Insights: {title}")
+    _print_table(answers[["name", "question", "answer"]], "`sales insights NAME` prints one")
+    if report.exists():
+        click.echo(f"{report} shows them all.", err=True)
 
 
 def print_insight(settings: Settings, name: str, kind: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import jinja2
 import pandas as pd
-from plotly.offline import get_plotlyjs
+import plotly
 
 from sales_assets.questions import answers
 from sales_assets.questions.interactive import as_plotly
@@ -16,6 +16,7 @@ from sales_assets.questions.themes import THEMES
 from sales_assets.warehouse import read_sql
 
 TEMPLATE = Path(__file__).parent / "report.html.jinja"
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 SHOWN_ROWS = 8
 
 
@@ -52,7 +53,7 @@ def render(con: duckdb.DuckDBPyConnection) -> str:
         first=f"{first:%d %B %Y}",
         last=f"{last:%d %B %Y}",
         stores=f"{stores:,}",
-        plotly=get_plotlyjs(),
+        plotly=PLOTLY.read_text(encoding="utf-8"),
     )
 
 

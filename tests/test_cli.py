@@ -65,7 +65,7 @@ def test_query_prints_a_table(home: Path) -> None:
         (["query", "selec 1"], "syntax error"),
         (["query", "select * from nothing_here"], "nothing_here does not exist"),
         (["query", "create table t (a int)"], "read-only"),
-        (["insights", "nonsense"], "there are autocorrelation, data_overview"),
+        (["insights", "nonsense"], "there are data_overview, "),
         (["forecast", "--store", "9999"], "no forecast for store 9999; there are 12 stores"),
         (["forecast", "--out", "x.xlsx"], "must end in .csv or .parquet"),
         (["models", "show", "nonsense"], "no version 'nonsense'; versions there are"),
@@ -119,7 +119,11 @@ def test_a_forecast_is_written_to_a_file(home: Path, tmp_path: Path, suffix: str
 
 
 def test_insights_are_listed_and_printed(home: Path) -> None:
-    assert "promo_effect" in sales("insights", "--home", home).stdout
+    listed = sales("insights", "--home", home)
+    assert "promo_effect" in listed.stdout
+    assert "A promotion lifts sales" in " ".join(listed.stdout.split())
+    assert str(home / "reports" / "insights.html") in listed.stderr
+    assert "A promotion lifts sales" in sales("insights", "promo_effect", "--home", home).stdout
     done = sales("insights", "promo_effect", "--format", "csv", "--home", home)
     monday = dict(zip(*(line.split(",") for line in done.stdout.splitlines()[:2]), strict=True))
     assert float(monday["lift_lo_95"]) < float(monday["sales_lift"]) < float(monday["lift_hi_95"])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sales_assets.forecasting.diagnostics import MEANINGS
-from sales_assets.insights import QUESTIONS
+from sales_assets.questions.question import Question
+from sales_assets.questions.themes import QUESTIONS
 from sales_assets.settings import REPOSITORY, as_markdown
 from sales_assets.warehouse import headline
 
@@ -34,11 +34,16 @@ def test_every_sql_file_says_what_its_rows_are(path: Path) -> None:
     assert headline(str(path.with_suffix("")))
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
-def test_every_insight_says_what_one_row_is(name: str) -> None:
-    assert headline(f"insights/{name}").startswith("One row")
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
+def test_every_insight_says_what_is_asked_what_one_row_is_and_what_it_leaves_out(
+    question: Question,
+) -> None:
+    assert question.asks.endswith("?")
+    assert question.meaning.startswith("One row")
+    assert question.caveats.endswith(".")
+    assert not question.needs.endswith(".")
 
 
-@pytest.mark.parametrize("name", MEANINGS)
-def test_every_diagnostic_says_what_one_row_is(name: str) -> None:
-    assert MEANINGS[name].startswith("One row")
+def test_every_sql_file_of_an_insight_belongs_to_a_question_or_to_their_base() -> None:
+    files = {path.stem for path in REPOSITORY.glob("sql/insights/*.sql")}
+    assert files <= {question.name for question in QUESTIONS} | {"deviations"}

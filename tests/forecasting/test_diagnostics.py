@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from statsmodels.tsa.stattools import acf, pacf
 
-from sales_assets import charts
 from sales_assets.forecasting.diagnostics import (
     LAGS,
     MEANINGS,
@@ -27,6 +26,8 @@ from sales_assets.forecasting.diagnostics import (
     transformations,
     verdict,
 )
+from sales_assets.questions import series
+from sales_assets.questions.figure import as_figure
 from sales_assets.settings import Settings
 from tests.conftest import sales
 from tests.test_refresh import frame
@@ -342,11 +343,10 @@ def test_only_selling_days_are_read(con) -> None:
 
 def test_charts_of_stores_without_history_are_drawn() -> None:
     days = days_of({1: daily(noise(n=20)), 2: daily([8.0])})
-    for figure in (
-        charts.verdicts(stationarity(days)),
-        charts.autocorrelations(autocorrelation(days)),
+    for question, rows in zip(
+        series.QUESTIONS, (stationarity(days), autocorrelation(days)), strict=True
     ):
-        figure.savefig(io.BytesIO(), format="png")
+        as_figure(question.draw(rows)).savefig(io.BytesIO(), format="png")
 
 
 def test_a_home_has_both_tables(home: Path) -> None:
