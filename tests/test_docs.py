@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from sales_assets.questions.question import Question
 from sales_assets.questions.themes import QUESTIONS
-from sales_assets.settings import REPOSITORY, as_markdown
+from sales_assets.settings import REPOSITORY, Settings, as_markdown
 from sales_assets.warehouse import headline
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -47,3 +48,20 @@ def test_every_insight_says_what_is_asked_what_one_row_is_and_what_it_leaves_out
 def test_every_sql_file_of_an_insight_belongs_to_a_question_or_to_their_base() -> None:
     files = {path.stem for path in REPOSITORY.glob("sql/insights/*.sql")}
     assert files <= {question.name for question in QUESTIONS} | {"deviations"}
+
+
+QUERIES = re.findall(
+    r"```sql\n(.*?)```",
+    (REPOSITORY / "docs" / "querying.md").read_text(encoding="utf-8"),
+    re.DOTALL,
+)
+
+
+def test_there_are_ten_example_queries() -> None:
+    assert len(QUERIES) == 10
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: " ".join(query.split())[:60])
+def test_every_example_query_returns_rows(home: Path, query: str) -> None:
+    with duckdb.connect(Settings(home=home).snapshot_path, read_only=True) as con:
+        assert con.sql(query).fetchall()
