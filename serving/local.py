@@ -92,7 +92,7 @@ def serve_here(
         tell(f"Loading {release.version}, which knows sales up to {release.cutoff} …")
         _wait(_reachable(host), port, stop)
         if not stop.is_set():
-            tell(f"Ready: http://{_reachable(host)}:{port}/ answers; Ctrl-C stops it.")
+            tell(f"Ready: http://{_in_url(_reachable(host))}:{port}/ answers; Ctrl-C stops it.")
             if not Keys(settings.keys_path).all():
                 tell("No key is needed, as long as there are none; only this machine can ask.")
         stop.wait()
@@ -152,15 +152,20 @@ def _is_ready(host: str, port: int) -> bool:
 
 
 def _check_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise SalesError(
-                f"{host}:{port} cannot be bound: {error.strerror}; name another --port."
+                f"{_in_url(host)}:{port} cannot be bound: {error.strerror}; name another --port."
             ) from None
 
 
 def _reachable(host: str) -> str:
     return "127.0.0.1" if host in EVERYWHERE else host
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
