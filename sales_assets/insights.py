@@ -50,8 +50,8 @@ def insight(question: Question) -> dg.AssetsDefinition:
     )
     def answer(home: Home) -> dg.MaterializeResult:
         with home.warehouse() as con:
-            rows = question.rows(con)
-            replace_table(con, question.table, rows)
+            question.make(con)
+            rows = answers.table_of(con, question)
             metadata = {**describe(con, question.table), "table": preview(con, question.table)}
         told, is_answered = question.answered(rows)
         picture = {"chart": chart(as_figure(question.draw(rows)), told)} if is_answered else {}

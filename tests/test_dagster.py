@@ -29,7 +29,8 @@ KEYS = {
     "models/versions", "intervals/calibration", "intervals/coverage", "forecasts/daily",
     "forecasts/latest", "published/snapshot", "serving/ensemble",
     "forecasts/explanations", "forecasts/explanation_parts",
-    *(f"models/{name}" for name in MEMBERS), "insights/deviations", "insights/answers",
+    *(f"models/{name}" for name in MEMBERS), "monitoring/drift",
+    "insights/deviations", "insights/answers",
     *(f"insights/{question.name}" for question in QUESTIONS), "reports/insights",
 }  # fmt: skip
 # Declared in the graph, and computed by a job of their own alone.
@@ -48,7 +49,7 @@ def test_every_asset_says_what_it_is(key: str) -> None:
     assert spec.description
     assert spec.group_name in {
         "raw", "cleaned", "insights", "features", "models", "intervals", "forecasts", "published",
-        "serving", "studies",
+        "serving", "studies", "monitoring",
     }  # fmt: skip
     assert spec.owners
     assert spec.kinds

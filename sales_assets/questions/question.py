@@ -8,7 +8,7 @@ import pandas as pd
 
 from sales_assets.errors import SalesError
 from sales_assets.questions.picture import Picture
-from sales_assets.warehouse import headline, query
+from sales_assets.warehouse import create_table, headline, query, replace_table
 
 # What most questions read.
 SALES_AND_STORES = ("cleaned.sales", "cleaned.stores")
@@ -57,8 +57,14 @@ class Question:
         """What one row means."""
         return self.says or headline(f"insights/{self.name}")
 
+    def make(self, con: duckdb.DuckDBPyConnection) -> int:
+        """Replace the table in the warehouse and return its number of rows."""
+        if self.compute is None:
+            return create_table(con, self.table, f"insights/{self.name}")
+        return replace_table(con, self.table, self.compute(con))
+
     def rows(self, con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-        """Compute the table from the warehouse."""
+        """Return what the table would be, from what the warehouse holds."""
         if self.compute is None:
             return query(con, f"insights/{self.name}").df()
         return self.compute(con)

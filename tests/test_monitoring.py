@@ -1,0 +1,97 @@
+"""Drift: the newest four weeks are told when they are unlike those before, and only then."""
+
+from collections.abc import Iterator
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from sales_assets import warehouse
+from sales_assets.monitoring import FEWEST_BLOCKS, MOST_DEVIATIONS
+from sales_assets.settings import Settings
+
+DAYS_IN_BLOCK = 28
+
+
+@pytest.fixture
+def own(con: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse of the test's own with the sample's cleaned sales."""
+    rows = con.execute("from cleaned.sales").df()
+    with warehouse.in_memory(settings) as connection:
+        connection.register("rows", rows)
+        connection.execute(
+            "create table cleaned.sales as select * replace (cast(date as date) as date) from rows"
+        )
+        yield connection
+
+
+def drift(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    warehouse.create_table(
+        con,
+        "monitoring.drift",
+        "monitoring/drift",
+        most_deviations=MOST_DEVIATIONS,
+        fewest_blocks=FEWEST_BLOCKS,
+    )
+    return con.execute("from monitoring.drift").df().set_index("measure")
+
+
+def newest(days: int = DAYS_IN_BLOCK) -> str:
+    return f"date > (select max(date) - {days} from cleaned.sales)"
+
+
+def test_a_chain_as_ever_does_not_drift(own: duckdb.DuckDBPyConnection) -> None:
+    assert not drift(own)["is_drift"].any()
+
+
+@pytest.mark.parametrize(
+    ("change", "measures"),
+    [
+        ("sales = sales * 2, customers = customers * 2", {"sales", "customers"}),
+        ("customers = greatest(customers // 2, 1)", {"customers", "basket"}),
+        ("is_promo = true", {"promotion days"}),
+        ("is_school_holiday = true", {"school holidays"}),
+        ("is_absent = true", {"reported days"}),
+        ("is_open = true", {"open days", "open days without sales"}),
+        ("sales = 0, customers = 0", {"open days without sales"}),
+    ],
+)
+def test_newest_weeks_unlike_the_others_are_told(
+    own: duckdb.DuckDBPyConnection, change: str, measures: set[str]
+) -> None:
+    own.execute(f"update cleaned.sales set {change} where {newest()}")
+    found = drift(own)
+    assert measures <= set(found.index[found["is_drift"]])
+    if "reported" not in str(measures):
+        assert len(set(found.index[found["is_drift"]]) - measures) == 0
+
+
+def test_what_changed_long_ago_is_no_drift_of_now(own: duckdb.DuckDBPyConnection) -> None:
+    own.execute(f"update cleaned.sales set sales = 2 * sales where {newest(7 * DAYS_IN_BLOCK)}")
+    assert not drift(own)["is_drift"].get("sales")
+
+
+def test_the_change_of_level_is_that_of_a_loop_over_stores(own: duckdb.DuckDBPyConnection) -> None:
+    days = own.execute("from cleaned.sales where is_open and sales > 0").df()
+    last = days["date"].max()
+    changes = []
+    for _, store in days.groupby("store_id"):
+        age = (last - store["date"]).dt.days // DAYS_IN_BLOCK
+        means = [np.log(store.loc[age == block, "sales"]).mean() for block in range(4)]
+        changes.append(means[0] - np.mean(means[1:]))
+    assert drift(own).loc["sales", "newest"] == pytest.approx(np.mean(changes), rel=1e-9)
+
+
+def test_sales_without_customers_are_watched_alone(own: duckdb.DuckDBPyConnection) -> None:
+    own.execute("update cleaned.sales set customers = null")
+    found = drift(own)
+    assert found.loc["sales", "blocks"] > FEWEST_BLOCKS
+    assert found.loc[["customers", "basket"], "newest"].isna().all()
+    assert not found["is_drift"].any()
+
+
+def test_a_short_history_says_nothing(own: duckdb.DuckDBPyConnection) -> None:
+    own.execute(f"delete from cleaned.sales where not ({newest(5 * DAYS_IN_BLOCK)})")
+    own.execute(f"update cleaned.sales set sales = 3 * sales where {newest()}")
+    assert not drift(own)["is_drift"].any()
