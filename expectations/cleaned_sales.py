@@ -3,6 +3,8 @@
 import great_expectations as gx
 from great_expectations import expectations as gxe
 
+from sales_assets.sources.layout import STATE_HOLIDAYS
+
 
 def build_suite(stores: int, days: int) -> gx.ExpectationSuite:
     """Return the suite: an unbroken calendar, and values that sales can have.
@@ -23,7 +25,7 @@ def build_suite(stores: int, days: int) -> gx.ExpectationSuite:
             gxe.ExpectColumnValuesToBeBetween(column="sales", min_value=0),
             gxe.ExpectColumnValuesToBeBetween(column="sales_when_closed", max_value=0),
             gxe.ExpectColumnValuesToBeInSet(
-                column="state_holiday", value_set=["none", "public", "easter", "christmas"]
+                column="state_holiday", value_set=list(STATE_HOLIDAYS.values())
             ),
         ],
     )

@@ -5,47 +5,34 @@ copy is well formed whatever was delivered; DuckDB's CSV reader then reads the c
 and judges every row. A row's line is therefore a value of the row, never counted afterwards.
 """
 
-import csv
 import hashlib
 import logging
 import lzma
-import re
 import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import duckdb
 
 from sales_assets import warehouse
 from sales_assets.errors import SourceError
+from sales_assets.sources.layout import JUDGED_BY, LAYOUTS, Kind, Layout
+from sales_assets.sources.lines import Unusable, number_lines
 
 log = logging.getLogger("sales_assets.raw")
 
-Kind = Literal["stores", "sales", "plan"]
 T = TypeVar("T")
 
-# A delivered day further than this from all others is taken for a typing error.
-MAX_GAP_DAYS = 92
 # An archive may claim anything; 1 GiB holds a year of 70,000 stores.
 MAX_EXTRACTED_BYTES = 1 << 30
-# The longest honest line has some 100 bytes; a longer one than this is no line of text.
-MAX_LINE_BYTES = 1 << 16
-
-_DAY_COLUMNS = (
-    "Id", "Store", "DayOfWeek", "Date", "Sales", "Customers", "Open", "Promo", "StateHoliday",
-    "SchoolHoliday",
-)  # fmt: skip
-_STORE_COLUMNS = (
-    "Store", "StoreType", "Assortment", "CompetitionDistance", "CompetitionOpenSinceMonth",
-    "CompetitionOpenSinceYear", "Promo2", "Promo2SinceWeek", "Promo2SinceYear", "PromoInterval",
-)  # fmt: skip
+# Kinds of reasons that the sentence of a refused file names.
+REASONS_TOLD = 3
 _EXPECTED = (
     "a directory or .zip (at its root or in one folder) with train.csv, store.csv and, if there is "
     "a plan, test.csv"
@@ -54,12 +41,6 @@ _EXPECTED = (
 _UNREADABLE = (
     OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError
 )  # fmt: skip
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
-# Possessive, so that a line matches in one go or not at all; quotes within quotes are doubled.
-_FIELD = (
-    rb'(?:"[^"\x00-\x08\x0a-\x1f\x7f]*+(?:""[^"\x00-\x08\x0a-\x1f\x7f]*+)*+"'
-    rb'|[^",\x00-\x08\x0a-\x1f\x7f]*+)'
-)
 
 
 @dataclass(frozen=True)
@@ -78,31 +59,16 @@ class Load:
 
 
 @dataclass(frozen=True)
-class _Layout:
-    kind: Kind
+class Judged:
+    """What would become of a delivered file."""
+
     file: str
-    columns: tuple[str, ...]
-    required: tuple[str, ...]
-    is_optional: bool = False
-
-
-# In the order of loading: sales and plan are judged by the stores.
-_LAYOUTS = (
-    _Layout("stores", "store.csv", _STORE_COLUMNS, ("Store", "StoreType", "Assortment")),
-    _Layout(
-        "sales",
-        "train.csv",
-        _DAY_COLUMNS,
-        ("Store", "Date", "Sales", "Open", "Promo", "StateHoliday", "SchoolHoliday"),
-    ),
-    _Layout(
-        "plan",
-        "test.csv",
-        _DAY_COLUMNS,
-        ("Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"),
-        is_optional=True,
-    ),
-)
+    rows: int = 0
+    refused: int = 0
+    load_id: int | None = None
+    """Of its refused rows in `quality.quarantine`."""
+    fault: str | None = None
+    """Why the whole file could not be loaded."""
 
 
 def deliver(
@@ -130,27 +96,67 @@ def deliver(
     with tempfile.TemporaryDirectory(prefix="delivery-", dir=scratch) as name:
         folder = Path(name)
         files = _find(source, folder)
+        if lacking := _lacking(source, files):
+            raise SourceError(lacking)
         with warehouse.transaction(con):
-            for table in ("raw/loads", "raw/stores", "raw/sales", "raw/plan", "quality/quarantine"):
-                warehouse.query(con, table)
+            _create_tables(con)
             loads: list[Load] = []
-            for layout in [layout for layout in _LAYOUTS if layout.file in files]:
+            for layout in [layout for layout in LAYOUTS if layout.file in files]:
                 path = files[layout.file]
                 stores_are_new = bool(loads) and loads[0].is_new
-                loads.append(
-                    _load(con, layout, path, folder, max_refused_share, again=stores_are_new)
-                )
+                try:
+                    load = _load(con, layout, path, folder, again=stores_are_new)
+                    _stop_if_unusable(con, load, max_refused_share)
+                except Unusable as fault:
+                    raise SourceError(f"{fault}; nothing was loaded.") from None
+                loads.append(load)
     return loads
 
 
+def inspect(
+    con: duckdb.DuckDBPyConnection, source: Path, *, max_refused_share: float, scratch: Path
+) -> Iterator[Judged]:
+    """Judge every file of a delivery as `deliver` would, whatever is wrong with the others.
+
+    Args:
+        con: A warehouse in memory, with its schemas, whose tables are filled on the way: refused
+            rows are in its `quality.quarantine` afterwards. Stores and sales that are in it count
+            as loaded before.
+        source: As of `deliver`.
+        max_refused_share: As of `deliver`.
+        scratch: A directory for temporary files.
+
+    Raises:
+        SourceError: There is nothing that could be read.
+    """
+    files = _find(source, scratch)
+    if lacking := _lacking(source, files):
+        yield Judged(source.name, fault=lacking.removesuffix("."))
+    _create_tables(con)
+    stores_are_judged = False
+    for layout in [layout for layout in LAYOUTS if layout.file in files]:
+        path = files[layout.file]
+        try:
+            if layout.kind != "stores" and not stores_are_judged:
+                # Without store.csv every row would be refused for its store.
+                _judge(con, layout, path, scratch / "numbered.csv")
+                warehouse.query(con, "raw/assumed_stores")
+            load = _load(con, layout, path, scratch, again=True)
+        except Unusable as fault:
+            yield Judged(layout.file, fault=str(fault))
+            continue
+        stores_are_judged = True
+        over = _over_limit(load, max_refused_share)
+        yield Judged(layout.file, load.rows, load.refused, load.load_id, fault=over)
+
+
+def _create_tables(con: duckdb.DuckDBPyConnection) -> None:
+    for table in ("raw/loads", "raw/stores", "raw/sales", "raw/plan", "quality/quarantine"):
+        warehouse.query(con, table)
+
+
 def _load(
-    con: duckdb.DuckDBPyConnection,
-    layout: _Layout,
-    path: Path,
-    folder: Path,
-    max_refused_share: float,
-    *,
-    again: bool,
+    con: duckdb.DuckDBPyConnection, layout: Layout, path: Path, folder: Path, *, again: bool
 ) -> Load:
     sha256 = _sha256(path)
     file: dict[str, str] = {"file": layout.file, "kind": layout.kind, "sha256": sha256}
@@ -161,7 +167,6 @@ def _load(
         return Load(load_id, layout.file, layout.kind, sha256, rows, refused, is_new=False)
 
     rows, refused = _judge(con, layout, path, folder / "numbered.csv")
-    _stop_if_unusable(con, layout.file, rows, refused, max_refused_share)
     load_id = _next_load_id(con)
     warehouse.query(con, "quality/superseded", **file)
     warehouse.query(con, "quality/refused", load_id=load_id, **file)
@@ -176,18 +181,18 @@ def _load(
         **file,
     )
     con.execute("drop table judged_rows")
-    log.info(
-        "%s: load %d, %s rows loaded, %s refused",
-        layout.file, load_id, f"{rows - refused:,}", f"{refused:,}",
-    )  # fmt: skip
     return Load(load_id, layout.file, layout.kind, sha256, rows, refused, is_new=True)
 
 
 def _judge(
-    con: duckdb.DuckDBPyConnection, layout: _Layout, path: Path, numbered: Path
+    con: duckdb.DuckDBPyConnection, layout: Layout, path: Path, numbered: Path
 ) -> tuple[int, int]:
-    """Fill the temporary table `judged_rows`; return its rows and how many have a reason."""
-    columns = _number_lines(path, numbered, layout)
+    """Fill the temporary table `judged_rows`; return its rows and how many have a reason.
+
+    Raises:
+        Unusable: The file has another layout, or no rows.
+    """
+    columns = number_lines(path, numbered, layout)
     suffix = "stores" if layout.kind == "stores" else "days"
     warehouse.create_table(
         con,
@@ -198,30 +203,45 @@ def _judge(
         columns={"line": "bigint"} | dict.fromkeys(("row_text", "fault", *columns), "varchar"),
         kind=layout.kind,
         today=datetime.now(UTC).date(),
+        **JUDGED_BY,
     )
     rows = warehouse.create_table(
-        con, "judged_rows", f"raw/judged_{suffix}", temporary=True, max_gap_days=MAX_GAP_DAYS
+        con, "judged_rows", f"raw/judged_{suffix}", temporary=True, **JUDGED_BY
     )
     con.execute("drop table delivered_rows")
     numbered.unlink()
+    if rows == 0:
+        raise Unusable(f"{layout.file} has a header but no rows")
     row = con.execute("select count(reason) from judged_rows").fetchone()
     assert row is not None
     return rows, int(row[0])
 
 
-def _stop_if_unusable(
-    con: duckdb.DuckDBPyConnection, file: str, rows: int, refused: int, max_refused_share: float
-) -> None:
-    if rows == 0:
-        raise SourceError(f"{file} has a header but no rows; nothing was loaded.")
-    if refused > max_refused_share * rows:
-        examples = warehouse.query(con, "raw/reasons").fetchall()
-        raise SourceError(
-            f"{file}: {refused:,} of {rows:,} rows ({100 * refused / rows:.1f} %) cannot be used, "
-            f"more than the {100 * max_refused_share:g} % allowed (SALES_MAX_REFUSED_SHARE); "
-            + "".join(f"line {line}: {reason}; " for line, reason in examples)
-            + "nothing was loaded."
+def _stop_if_unusable(con: duckdb.DuckDBPyConnection, load: Load, max_refused_share: float) -> None:
+    """Raise `Unusable` if too many rows were refused, or else log what was loaded."""
+    if not load.is_new:
+        return
+    if over := _over_limit(load, max_refused_share):
+        kinds = warehouse.query(con, "quality/refusals", load_id=load.load_id, examples=1)
+        examples = kinds.fetchmany(REASONS_TOLD)
+        raise Unusable(
+            "; ".join([over, *(f"line {line}: {reason}" for _, _, line, reason, *_ in examples)])
         )
+    log.info(
+        "%s: load %d, %s rows loaded, %s refused",
+        load.file, load.load_id, f"{load.rows - load.refused:,}", f"{load.refused:,}",
+    )  # fmt: skip
+
+
+def _over_limit(load: Load, max_refused_share: float) -> str | None:
+    """Tell that more of a file's rows were refused than allowed."""
+    if load.refused <= max_refused_share * load.rows:
+        return None
+    return (
+        f"{load.file}: {load.refused:,} of {load.rows:,} rows "
+        f"({100 * load.refused / load.rows:.1f} %) cannot be used, more than the "
+        f"{100 * max_refused_share:g} % allowed (SALES_MAX_REFUSED_SHARE)"
+    )
 
 
 def _sha256(path: Path) -> str:
@@ -229,103 +249,13 @@ def _sha256(path: Path) -> str:
         with path.open("rb") as delivered:
             return hashlib.file_digest(delivered, "sha256").hexdigest()
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}.") from None
+        raise Unusable(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _next_load_id(con: duckdb.DuckDBPyConnection) -> int:
     row = con.execute("select coalesce(max(load_id), 0) + 1 from raw.loads").fetchone()
     assert row is not None
     return int(row[0])
-
-
-def _number_lines(path: Path, numbered: Path, layout: _Layout) -> list[str]:
-    """Copy a file as line number, text, fault and fields; return the names of the fields."""
-    with path.open("rb") as delivered, numbered.open("wb") as copy:
-        lines = enumerate(iter(partial(delivered.readline, MAX_LINE_BYTES + 1), b""), start=1)
-        columns, width = _read_header(next(lines, (1, b""))[1], layout)
-        copy.writelines(_numbered(lines, layout.file, len(columns), width))
-    return columns
-
-
-def _numbered(
-    lines: Iterable[tuple[int, bytes]], file: str, columns: int, width: int
-) -> Iterator[bytes]:
-    """Yield the lines of the copy, each with `columns` fields.
-
-    Blank lines are left out; blanks follow for columns that were not delivered. A line that does
-    not have the header's number of fields, its `width`, has a fault in place of its fields.
-    """
-    well_formed = re.compile(_FIELD + rb"(?:,%b){%d}+" % (_FIELD, width - 1))
-    blanks = b"," * (columns - width)
-    for number, raw in lines:
-        if len(raw) > MAX_LINE_BYTES:
-            raise SourceError(
-                f"{file}, line {number}: longer than {MAX_LINE_BYTES:,} bytes, so this is no CSV "
-                "file of the expected layout; nothing was loaded."
-            )
-        line = raw.rstrip(b"\r\n")
-        fault = None
-        if not (line.isascii() and well_formed.fullmatch(line)):
-            if not line.strip():
-                continue
-            line = _decode(line).encode()
-            if not well_formed.fullmatch(line):
-                fault = _fault(line.decode(), width).encode()
-        text = line.replace(b'"', b'""')
-        if fault is None:
-            yield b'%d,"%b",,%b%b\n' % (number, text, line, blanks)
-        else:
-            yield b'%d,"%b",%b%b\n' % (number, text, fault, b"," * columns)
-
-
-def _read_header(raw: bytes, layout: _Layout) -> tuple[list[str], int]:
-    """Return the names of all columns in lower case, and how many of them were delivered."""
-    text = _decode(raw.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n"))
-    if not text.strip():
-        raise SourceError(
-            f"{layout.file} is empty or starts with a blank line; expected a header with the "
-            f"columns {', '.join(layout.required)}; nothing was loaded."
-        )
-    names = [name.strip() for name in next(csv.reader([text]))]
-    lower = [name.lower() for name in names]
-    missing = [name for name in layout.required if name.lower() not in lower]
-    if missing:
-        raise SourceError(
-            f"{layout.file}, line 1: lacks {_noun('column', missing)} {', '.join(missing)}; "
-            f"the header reads {text[:200]!r}; nothing was loaded."
-        )
-    repeated = [name for name in layout.columns if lower.count(name.lower()) > 1]
-    if repeated:
-        raise SourceError(
-            f"{layout.file}, line 1: has {_noun('column', repeated)} {', '.join(repeated)} more "
-            "than once; nothing was loaded."
-        )
-    known = [name.lower() for name in layout.columns]
-    extra = [name for name in names if name.lower() not in known]
-    if extra:
-        log.info("%s: ignored %s %s", layout.file, _noun("column", extra), ", ".join(extra))
-    columns = [name if name in known else f"extra_{i}" for i, name in enumerate(lower)]
-    return columns + [name for name in known if name not in lower], len(names)
-
-
-def _fault(text: str, width: int) -> str:
-    try:
-        fields = len(next(csv.reader([text], strict=True)))
-    except csv.Error:
-        return "Quotes are not closed or stand inside a value"
-    if fields == width:
-        return "Quotes are not closed or stand inside a value"
-    return f"Row has {fields} {'field' if fields == 1 else 'fields'} where the header has {width}"
-
-
-def _decode(raw: bytes) -> str:
-    """Return text in which bytes that are no UTF-8 and control characters are spelled out."""
-    text = raw.decode("utf-8", errors="backslashreplace")
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
-
-
-def _noun(singular: str, items: list[str]) -> str:
-    return singular if len(items) == 1 else singular + "s"
 
 
 def _find(source: Path, folder: Path) -> dict[str, Path]:
@@ -350,14 +280,19 @@ def _choose(source: Path, candidates: Iterable[tuple[str, T]]) -> dict[str, T]:
         key = name.lower()
         if key in chosen:
             raise SourceError(f"{source} has {key} more than once; expected {_EXPECTED}.")
-        if any(layout.file == key for layout in _LAYOUTS):
+        if any(layout.file == key for layout in LAYOUTS):
             chosen[key] = place
-    missing = [
-        layout.file for layout in _LAYOUTS if layout.file not in chosen and not layout.is_optional
-    ]
-    if missing:
-        raise SourceError(f"{source} has no {' and no '.join(missing)}; expected {_EXPECTED}.")
     return chosen
+
+
+def _lacking(source: Path, files: Mapping[str, Path]) -> str | None:
+    """Tell which files a delivery lacks."""
+    missing = [
+        layout.file for layout in LAYOUTS if layout.file not in files and not layout.is_optional
+    ]
+    if not missing:
+        return None
+    return f"{source} has no {' and no '.join(missing)}; expected {_EXPECTED}."
 
 
 def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:

@@ -66,7 +66,8 @@ judged as (
                 then format('Store ''{}'' is not a whole number', store_text)
             when date_text is null then 'Date is blank'
             when date is null then format('Date ''{}'' is not a date (YYYY-MM-DD)', date_text)
-            when date < date '1990-01-01' then format('Date {} is before 1990', date_text)
+            when date < cast($earliest_day as date)
+                then format('Date {} is before {}', date_text, year(cast($earliest_day as date)))
             when $kind = 'sales' and date > cast($today as date)
                 then format('Date {} is in the future', date_text)
             when $kind = 'sales' and sales_text is null then 'Sales is blank'
@@ -82,8 +83,11 @@ judged as (
             when coalesce(promo_flag not in (0, 1), true)
                 then format('Promo ''{}'' is neither 0 nor 1', promo_text)
             when state_holiday is null then 'StateHoliday is blank'
-            when state_holiday not in ('0', 'a', 'b', 'c')
-                then format('StateHoliday ''{}'' is none of 0, a, b, c', state_holiday)
+            when not list_contains($state_holidays, state_holiday)
+                then format(
+                    'StateHoliday ''{}'' is none of {}', state_holiday,
+                    array_to_string($state_holidays, ', ')
+                )
             when school_holiday_text is null then 'SchoolHoliday is blank'
             when coalesce(school_holiday_flag not in (0, 1), true)
                 then format('SchoolHoliday ''{}'' is neither 0 nor 1', school_holiday_text)

@@ -53,10 +53,7 @@ typed as (
         try_cast(promo2_year as integer) as promo2_since_year,
         list_filter(
             string_split(promo_interval, ','),
-            lambda month: trim(month) not in (
-                'Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Sept', 'Oct',
-                'Nov', 'Dec'
-            )
+            lambda month: not list_contains($month_names, trim(month))
         ) as unknown_months
     from numbers
 ),
@@ -71,43 +68,42 @@ judged as (
                 then format('Store ''{}'' is not a whole number', store_text)
             when store_id < 0 then format('Store is negative: {}', store_text)
             when store_type is null then 'StoreType is blank'
-            when store_type not in ('a', 'b', 'c', 'd')
-                then format('StoreType ''{}'' is none of a, b, c, d', store_type)
+            when not list_contains($store_types, store_type)
+                then format(
+                    'StoreType ''{}'' is none of {}', store_type,
+                    array_to_string($store_types, ', ')
+                )
             when assortment is null then 'Assortment is blank'
-            when assortment not in ('a', 'b', 'c')
-                then format('Assortment ''{}'' is none of a, b, c', assortment)
+            when not list_contains($assortments, assortment)
+                then format(
+                    'Assortment ''{}'' is none of {}', assortment,
+                    array_to_string($assortments, ', ')
+                )
             when coalesce(not isfinite(competition_distance_m), distance_text is not null)
                 then format('CompetitionDistance ''{}'' is not a number', distance_text)
             when competition_distance_m < 0
                 then format('CompetitionDistance is negative: {}', distance_text)
-            when
-                coalesce(
-                    not list_contains(range(1, 13), open_month), open_month_text is not null
-                )
+            when coalesce(not list_contains($months, open_month), open_month_text is not null)
                 then format(
-                    'CompetitionOpenSinceMonth ''{}'' is not a month (1 to 12)', open_month_text
+                    'CompetitionOpenSinceMonth ''{}'' is not a month ({} to {})', open_month_text,
+                    list_min($months), list_max($months)
                 )
-            when
-                coalesce(
-                    not list_contains(range(1900, 2101), open_year), open_year_text is not null
-                )
+            when coalesce(not list_contains($years, open_year), open_year_text is not null)
                 then format(
-                    'CompetitionOpenSinceYear ''{}'' is not a year (1900 to 2100)', open_year_text
+                    'CompetitionOpenSinceYear ''{}'' is not a year ({} to {})', open_year_text,
+                    list_min($years), list_max($years)
                 )
             when coalesce(promo2_flag not in (0, 1), promo2_text is not null)
                 then format('Promo2 ''{}'' is neither 0 nor 1', promo2_text)
-            when
-                coalesce(
-                    not list_contains(range(1, 54), promo2_week), promo2_week_text is not null
-                )
-                then format('Promo2SinceWeek ''{}'' is not a week (1 to 53)', promo2_week_text)
-            when
-                coalesce(
-                    not list_contains(range(1900, 2101), promo2_year),
-                    promo2_year_text is not null
-                )
+            when coalesce(not list_contains($weeks, promo2_week), promo2_week_text is not null)
                 then format(
-                    'Promo2SinceYear ''{}'' is not a year (1900 to 2100)', promo2_year_text
+                    'Promo2SinceWeek ''{}'' is not a week ({} to {})', promo2_week_text,
+                    list_min($weeks), list_max($weeks)
+                )
+            when coalesce(not list_contains($years, promo2_year), promo2_year_text is not null)
+                then format(
+                    'Promo2SinceYear ''{}'' is not a year ({} to {})', promo2_year_text,
+                    list_min($years), list_max($years)
                 )
             when len(unknown_months) > 0
                 then format(

@@ -57,8 +57,14 @@ MALFORMED = [
     ),
     pytest.param(
         {"train": HEADER.replace("DayOfWeek", "sales") + GOOD},
-        "train.csv, line 1: has column Sales more than once; nothing was loaded.",
+        "train.csv, line 1: has column Sales more than once; the header reads 'Store,sales,Date",
         id="column twice",
+    ),
+    pytest.param(
+        {"train": "Store,store,Date\n1,1,2015-01-05\n"},
+        "line 1: lacks columns Sales, Open, Promo, StateHoliday, SchoolHoliday and has column "
+        "Store more than once;",
+        id="columns missing and a column twice",
     ),
     pytest.param(
         {"train": random.Random(1).randbytes(5000)},
