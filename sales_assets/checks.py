@@ -6,29 +6,22 @@ runs, never by the code location.
 
 import importlib
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pandas as pd
 
+from sales_assets import validation
 from sales_assets.forecasting.ensemble import MODELS
 from sales_assets.metadata import markdown_table
+from sales_assets.quality import Outcome, record
 from sales_assets.resources import WRITER_POOL, Home
+from sales_assets.settings import Settings
 from sales_assets.warehouse import query
 
 EVIDENCE_ROWS = 20
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one expectation: its name, the rows that failed it, and some of them."""
-
-    expectation: str
-    is_met: bool
-    observed: str
-    failing: int
-    examples: list[Any]
+ADDS_UP = "the parts of every coming open day add up to its forecast"
 
 
 def validate(frame: pd.DataFrame, suite_name: str, **facts: Any) -> list[Outcome]:
@@ -61,6 +54,7 @@ def _outcome(result: Any) -> Outcome:
         observed=str(raised[0] if raised else result.result.get("observed_value", "")),
         failing=int(result.result.get("unexpected_count") or 0),
         examples=list(result.result.get("partial_unexpected_list") or [])[:EVIDENCE_ROWS],
+        is_critical=config.severity == "critical",
     )
 
 
@@ -69,12 +63,24 @@ def _exceptions(info: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry.get("raised_exception")]
 
 
+def _keep(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    context: dg.AssetCheckExecutionContext,
+    outcomes: list[Outcome],
+) -> None:
+    """Keep what a check found, whatever becomes of the run, and tell it in the report."""
+    record(con, context.run.run_id, context.check_specs[0].name, outcomes)
+    validation.write_report(con, settings.validation_path)
+
+
 def _checked(outcomes: list[Outcome]) -> dg.AssetCheckResult:
     failed = [outcome for outcome in outcomes if not outcome.is_met]
+    is_error = any(outcome.is_critical for outcome in failed) or not failed
     return dg.AssetCheckResult(
         passed=not failed,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(f"{one.expectation}: {one.failing} rows" for one in failed) or None,
+        severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
+        description="; ".join(_missed(outcome) for outcome in failed) or None,
         metadata={
             "expectations": len(outcomes),
             "failed": len(failed),
@@ -83,36 +89,51 @@ def _checked(outcomes: list[Outcome]) -> dg.AssetCheckResult:
     )
 
 
+def _missed(outcome: Outcome) -> str:
+    """Tell what was observed of the whole table, or else how many of its rows failed."""
+    return f"{outcome.expectation}: {outcome.observed or f'{outcome.failing:,} rows'}"
+
+
 def _plain(outcome: Outcome) -> dict[str, Any]:
     return {**vars(outcome), "examples": [str(example) for example in outcome.examples]}
 
 
 @dg.asset_check(asset=["cleaned", "sales"], blocking=True, pool=WRITER_POOL)
-def cleaned_sales(home: Home) -> dg.AssetCheckResult:
+def cleaned_sales(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
     """The calendar has no hole and no duplicate, and closed days sold nothing."""
     with home.warehouse() as con:
         frame = query(con, "checks/cleaned_sales").df()
         ((stores, days),) = con.execute(
             "select count(distinct store_id), max(date) - min(date) + 1 from raw.sales"
         ).fetchall()
-    return _checked(validate(frame, "cleaned_sales", stores=stores, days=days))
+        outcomes = validate(frame, "cleaned_sales", stores=stores, days=days)
+        _keep(con, home.settings, context, outcomes)
+    return _checked(outcomes)
 
 
 @dg.asset_check(asset=["forecasts", "daily"], blocking=True, pool=WRITER_POOL)
-def forecasts_daily(home: Home) -> dg.AssetCheckResult:
+def forecasts_daily(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
     """Every store, day and model has one forecast, its bounds in order, closed days at zero."""
     with home.warehouse() as con:
         frame = query(con, "checks/forecasts_daily").df()
         ((planned,),) = con.execute("select count(*) from cleaned.plan").fetchall()
-    rows = planned * len(MODELS)
-    return _checked(validate(frame, "forecasts_daily", rows=rows, models=list(MODELS)))
+        rows = planned * len(MODELS)
+        outcomes = validate(frame, "forecasts_daily", rows=rows, models=list(MODELS))
+        _keep(con, home.settings, context, outcomes)
+    return _checked(outcomes)
 
 
-@dg.asset_check(asset=["forecasts", "explanation_parts"], pool=WRITER_POOL)
-def forecasts_explanations(home: Home) -> dg.AssetCheckResult:
+# Blocking, so that its outcome is published with the rest; a warning stops nothing.
+@dg.asset_check(asset=["forecasts", "explanation_parts"], blocking=True, pool=WRITER_POOL)
+def forecasts_explanations(
+    context: dg.AssetCheckExecutionContext, home: Home
+) -> dg.AssetCheckResult:
     """Every coming open day is explained, and its parts add up to the forecast."""
     with home.warehouse() as con:
         wrong = query(con, "checks/forecasts_explanations").df()
+        days = [f"store {row.store_id} on {row.date:%Y-%m-%d}" for row in wrong.itertuples()]
+        outcome = Outcome(ADDS_UP, wrong.empty, "", len(wrong), days, is_critical=False)
+        _keep(con, home.settings, context, [outcome])
     return dg.AssetCheckResult(
         passed=wrong.empty,
         severity=dg.AssetCheckSeverity.WARN,

@@ -11,6 +11,7 @@ from sales_assets import (
     intervals,
     models,
     monitoring,
+    quality,
     raw,
     releases,
     schedules,
@@ -27,6 +28,7 @@ _stages = [
     *models.ASSETS,
     *intervals.ASSETS,
     *forecasts.ASSETS,
+    *quality.ASSETS,
 ]
 _keys = [list(key.path) for asset in _stages for key in asset.keys]
 

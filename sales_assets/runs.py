@@ -65,7 +65,7 @@ def run_job(name: str, settings: Settings, steps: list[str] | None = None) -> No
                 tags={PROCESS_TAG: str(os.getpid())},
             )
     if not result.success:
-        raise SalesError(_what_failed(result))
+        raise SalesError(_what_failed(result, settings))
 
 
 def _close_killed_runs(instance: dg.DagsterInstance) -> None:
@@ -104,7 +104,13 @@ def open_ui(settings: Settings, host: str, port: int) -> None:
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606
 
 
-def _what_failed(result: dg.ExecuteInProcessResult) -> str:
+def _what_failed(result: dg.ExecuteInProcessResult, settings: Settings) -> str:
+    # A check that stops the run is a failed step too, whose message says less.
+    if failed := _failed_checks(result):
+        return (
+            f"The check of {failed}. Nothing was published; the last results are untouched. "
+            f"{settings.validation_path} shows what was found."
+        )
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
@@ -115,11 +121,15 @@ def _what_failed(result: dg.ExecuteInProcessResult) -> str:
                 return "Interrupted; the last results are untouched, and the same command goes on."
             reason = error.message.strip() if error else "no reason given"
             return f"{event.step_key} failed: {reason} (`sales dev` shows the run's record)"
-    checks = [check for check in result.get_asset_check_evaluations() if not check.passed]
-    failed = "; ".join(
-        f"{check.asset_key.to_user_string()}: {check.description}" for check in checks
+    return "The run failed; `sales dev` shows its record."
+
+
+def _failed_checks(result: dg.ExecuteInProcessResult) -> str:
+    return "; ".join(
+        f"{check.asset_key.to_user_string()}: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     )
-    return f"The check of {failed}. Nothing was published; the last results are untouched."
 
 
 @contextmanager

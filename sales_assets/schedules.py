@@ -10,7 +10,7 @@ weekly_refresh = dg.define_asset_job(
 
 publication = dg.define_asset_job(
     "publication",
-    selection=dg.AssetSelection.groups("forecasts", "published", "serving")
+    selection=dg.AssetSelection.groups("forecasts", "quality", "published", "serving")
     | dg.AssetSelection.assets(["models", "versions"]),
     description="Forecast with the chosen champion and publish, without learning anew.",
 )

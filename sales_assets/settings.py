@@ -270,6 +270,11 @@ class Settings(BaseSettings):
         return self.home / "serving"
 
     @property
+    def validation_path(self) -> Path:
+        """The report of what the checks found, to be opened in a browser."""
+        return self.home / "quality" / "validation.html"
+
+    @property
     def tuning(self) -> Path:
         """Directory of the tuning's trials, which a later run goes on from."""
         return self.home / "tuning"

@@ -24,6 +24,7 @@ from sales_assets.schedules import monday_morning
 
 KEYS = {
     "raw/loads", "raw/sales", "raw/stores", "raw/plan", "quality/quarantine",
+    "quality/results", "quality/summary",
     "cleaned/sales", "cleaned/stores", "cleaned/plan", "features/training", "features/future",
     "models/backtest", "models/scores", "models/ensemble_study", "models/ensemble",
     "models/versions", "intervals/calibration", "intervals/coverage", "forecasts/daily",
@@ -48,8 +49,8 @@ def test_every_asset_says_what_it_is(key: str) -> None:
     spec = SPECS[key]
     assert spec.description
     assert spec.group_name in {
-        "raw", "cleaned", "insights", "features", "models", "intervals", "forecasts", "published",
-        "serving", "studies", "monitoring",
+        "raw", "cleaned", "insights", "features", "models", "intervals", "forecasts", "quality",
+        "published", "serving", "studies", "monitoring",
     }  # fmt: skip
     assert spec.owners
     assert spec.kinds

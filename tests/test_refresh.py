@@ -20,6 +20,7 @@ STORES, HORIZON = 12, 42
 MODELS = ("baseline", "statistical", "random_forest", "lightgbm", "lstm", "ensemble")
 TABLES = (
     "raw.loads", "raw.sales", "raw.stores", "raw.plan", "quality.quarantine",
+    "quality.results", "quality.summary",
     "cleaned.sales", "cleaned.stores", "cleaned.plan", "insights.promo_effect",
     "insights.stationarity", "insights.autocorrelation",
     "features.training", "features.future", "models.backtest", "models.scores",

@@ -1,0 +1,127 @@
+"""What the checks found, kept: a history of every expectation, and how things stand now."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from sales_assets import quality_charts, validation, warehouse
+from sales_assets.metadata import chart, describe, preview
+from sales_assets.resources import OWNERS, WRITER_POOL, Home
+
+log = logging.getLogger("sales_assets.quality")
+
+CHECKED = (["cleaned", "sales"], ["forecasts", "daily"], ["forecasts", "explanation_parts"])
+RUNS_DRAWN = 16
+OBSERVED_VALUES = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one expectation: its name, the rows that failed it, and some of them."""
+
+    expectation: str
+    is_met: bool
+    observed: str
+    failing: int
+    examples: list[Any]
+    is_critical: bool = True
+    """Whether it stops a refresh when it is not met."""
+
+    @property
+    def seen(self) -> str | None:
+        """What was observed, or else the first of the values that fail."""
+        values = ", ".join(str(value) for value in self.examples[:OBSERVED_VALUES])
+        return self.observed or values or None
+
+
+def record(
+    con: duckdb.DuckDBPyConnection,
+    run: str,
+    suite: str,
+    outcomes: list[Outcome],
+    at: datetime | None = None,
+) -> None:
+    """Add the outcomes of a suite to `quality.results`.
+
+    A suite that the same run checked before is replaced, so that a step that is tried again counts
+    once.
+
+    Args:
+        con: The warehouse, open for writing and outside a transaction.
+        run: Dagster's id of the run.
+        suite: Name of the suite, which is the check's.
+        outcomes: One for each expectation.
+        at: When it was checked, in UTC; now, if left out.
+    """
+    checked_at = (at or datetime.now(UTC)).replace(tzinfo=None)
+    with warehouse.transaction(con):
+        prepare(con)
+        warehouse.query(con, "quality/repeated", run=run, suite=suite)
+        for outcome in outcomes:
+            warehouse.query(
+                con,
+                "quality/recorded",
+                run=run,
+                checked_at=checked_at,
+                suite=suite,
+                expectation=outcome.expectation,
+                severity="critical" if outcome.is_critical else "warning",
+                success=outcome.is_met,
+                failing=outcome.failing,
+                observed=outcome.seen,
+            )
+
+
+def prepare(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the history and the view of its newest part where they are missing."""
+    warehouse.query(con, "quality/results")
+    warehouse.query(con, "quality/quarantine")
+    warehouse.create_view(con, "quality.summary", "quality/summary")
+
+
+@dg.multi_asset(
+    name="quality",
+    specs=[
+        dg.AssetSpec(
+            ["quality", name],
+            deps=[*CHECKED, ["quality", "quarantine"]],
+            description=warehouse.headline(f"quality/{name}"),
+            group_name="quality",
+            kinds={"duckdb", "sql"},
+            owners=OWNERS,
+        )
+        for name in ("results", "summary")
+    ],
+    pool=WRITER_POOL,
+)
+def quality(home: Home) -> Iterator[dg.MaterializeResult]:
+    """Show what the checks have written, before it is published with the rest."""
+    settings = home.settings
+    with home.warehouse() as con:
+        prepare(con)
+        yield dg.MaterializeResult(
+            asset_key=["quality", "results"], metadata=describe(con, "quality.results")
+        )
+        report = validation.write_report(con, settings.validation_path)
+        history = warehouse.query(con, "quality/history", runs=RUNS_DRAWN).df()
+        yield dg.MaterializeResult(
+            asset_key=["quality", "summary"],
+            metadata={
+                **describe(con, "quality.summary", ("quality.results",)),
+                "table": preview(con, "quality.summary"),
+                "report": dg.MetadataValue.path(str(report.absolute())),
+                "chart": chart(
+                    quality_charts.outcomes(history),
+                    "Which suites were met, run by run, and how many expectations were not",
+                ),
+            },
+        )
+    log.info("validation report %s", report)
+
+
+ASSETS = [quality]

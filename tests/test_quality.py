@@ -1,0 +1,141 @@
+"""What the checks found has a history, in the warehouse, in the snapshot and as a chart."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from sales_assets import quality_charts, warehouse
+from sales_assets.errors import SalesError
+from sales_assets.quality import Outcome, record
+from sales_assets.runs import run_job
+from sales_assets.settings import Settings
+
+MET = Outcome("sales are not negative", True, "", 0, [])
+FAILED = Outcome("no hole", False, "", 7, [1, 2, 3, 4, 5, 6, 7])
+WARNED = Outcome("adds up", False, "0.5", 2, ["store 1"], is_critical=False)
+MONDAY, TUESDAY = datetime(2026, 1, 5, 6), datetime(2026, 1, 6, 6)
+
+
+@pytest.fixture
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with warehouse.in_memory(Settings()) as con:
+        yield con
+
+
+def rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple]:
+    return con.execute(sql).fetchall()
+
+
+def test_every_outcome_is_a_row_with_its_evidence(con: duckdb.DuckDBPyConnection) -> None:
+    record(con, "run", "suite", [MET, FAILED, WARNED], at=MONDAY)
+    assert rows(con, "from quality.results order by expectation") == [
+        ("run", MONDAY, "suite", "adds up", "warning", False, 2, "0.5"),
+        ("run", MONDAY, "suite", "no hole", "critical", False, 7, "1, 2, 3, 4, 5"),
+        ("run", MONDAY, "suite", "sales are not negative", "critical", True, 0, None),
+    ]
+
+
+def test_a_suite_that_is_checked_again_in_one_run_counts_once(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    record(con, "run", "suite", [MET, FAILED], at=MONDAY)
+    record(con, "run", "other", [MET], at=MONDAY)
+    record(con, "run", "suite", [MET], at=TUESDAY)
+    assert rows(con, "select suite, checked_at, success from quality.results order by 1") == [
+        ("other", MONDAY, True),
+        ("suite", TUESDAY, True),
+    ]
+
+
+def test_the_summary_is_of_each_suites_latest_run(con: duckdb.DuckDBPyConnection) -> None:
+    record(con, "first", "sales", [MET, FAILED], at=MONDAY)
+    record(con, "first", "parts", [WARNED], at=MONDAY)
+    record(con, "second", "sales", [MET, MET], at=TUESDAY)
+    assert rows(con, "from quality.summary") == [
+        ("parts", "first", MONDAY, 1, 0, 1, 0, 2),
+        ("sales", "second", TUESDAY, 2, 2, 0, 0, 0),
+    ]
+
+
+def test_the_history_is_of_the_newest_runs_the_oldest_first(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    for day in range(1, 10):
+        record(con, f"run {day}", "sales", [MET, FAILED], at=datetime(2026, 1, day))
+    history = warehouse.query(con, "quality/history", runs=3).df()
+    assert list(history["run"]) == ["run 7", "run 8", "run 9"]
+    assert set(history["failed"]) == {1}
+
+
+def test_the_chart_marks_each_run_and_tells_how_many_were_not_met(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    record(con, "first", "sales", [MET, FAILED, FAILED], at=MONDAY)
+    record(con, "first", "parts", [WARNED], at=MONDAY)
+    record(con, "second", "sales", [MET], at=TUESDAY)
+    figure = quality_charts.outcomes(warehouse.query(con, "quality/history", runs=9).df())
+    (axes,) = figure.axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["sales", "parts"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [
+        "05 Jan\n06:00", "06 Jan\n06:00",
+    ]  # fmt: skip
+    assert sorted(text.get_text() for text in axes.texts) == ["1", "2"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(quality_charts.OUTCOMES)
+
+
+def test_the_snapshot_has_every_outcome_of_the_run_that_published_it(home: Path) -> None:
+    with dg.DagsterInstance.from_config(str(Settings(home=home).dagster_home)) as instance:
+        (run,) = instance.get_runs()
+        event = instance.get_latest_materialization_event(dg.AssetKey(["quality", "summary"]))
+    with duckdb.connect(Settings(home=home).snapshot_path, read_only=True) as con:
+        found = rows(con, "select suite, run, met = expectations from quality.summary")
+        assert rows(con, "select distinct run from quality.results") == [(run.run_id,)]
+        assert rows(con, "select count(*) from quality.results where suite = 'cleaned_sales'") == [
+            (10,)
+        ]
+    suites = ("cleaned_sales", "forecasts_daily", "forecasts_explanations")
+    assert found == [(suite, run.run_id, True) for suite in suites]
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert "data:image/png" in str(event.asset_materialization.metadata["chart"].value)
+
+
+def test_a_check_that_stops_the_run_is_in_the_history_and_in_the_report(
+    home_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Put back what the run changes of the environment.
+    for name in ("SALES_HOME", "DAGSTER_HOME"):
+        monkeypatch.setenv(name, "")
+    settings = Settings.choose(home=home_copy)
+    published = settings.snapshot_path.read_bytes()
+    # Cleaning that loses a day leaves a hole in the calendar.
+    monkeypatch.setattr("sales_assets.cleaned.clean_sales", _clean_badly)
+    with pytest.raises(SalesError) as told:
+        run_job(
+            "weekly_refresh",
+            settings,
+            ["cleaned__sales", "cleaned__sales_cleaned_sales", "cleaned__plan"],
+        )
+    assert str(told.value) == (
+        "The check of cleaned/sales: expect_table_row_count_to_equal(value=6000): 5999. Nothing "
+        "was published; the last results are untouched. "
+        f"{settings.validation_path} shows what was found."
+    )
+    assert settings.snapshot_path.read_bytes() == published
+    with duckdb.connect(settings.warehouse_path, read_only=True) as con:
+        assert rows(con, "select failed from quality.summary where suite = 'cleaned_sales'") == [
+            (1,)
+        ]
+        assert rows(con, "select count(distinct run) from quality.results") == [(2,)]
+    report = settings.validation_path.read_text(encoding="utf-8")
+    assert "A check stopped the refresh: cleaned_sales." in report
+
+
+def _clean_badly(con: duckdb.DuckDBPyConnection) -> int:
+    con.execute("delete from cleaned.sales where store_id = 1 and date = '2014-01-06'")
+    return 0
