@@ -284,12 +284,21 @@ def revoke_key(name: str, home: Path | None) -> None:
 
 
 @main.command()
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path),
+    help="Check this directory or .zip instead, and load nothing of it.",
+)
 @home_option
-def doctor(home: Path | None) -> None:
-    """Check the home: can it be written, is it complete, are its models as they were saved?"""
-    from sales_assets.doctor import examine
+def doctor(source: Path | None, home: Path | None) -> None:
+    """Check the home: can it be written, is it complete, are its models as they were saved?
 
-    findings = examine(Settings.choose(home=home))
+    With --source, check a delivery: every row and file that a refresh would refuse, by line.
+    """
+    from sales_assets.doctor import examine, examine_delivery
+
+    settings = Settings.choose(home=home)
+    findings = examine_delivery(settings, source) if source else examine(settings)
     for finding in findings:
         click.echo(f"{'ok     ' if finding.is_well else 'PROBLEM'}  {finding.text}")
     if not all(finding.is_well for finding in findings):

@@ -1,16 +1,22 @@
-"""Examination of a home: each lasting fault that a person can mend, with its remedy."""
+"""Examination of a home and of a delivery: each fault that a person can mend, with its remedy."""
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.settings import Settings
-from sales_assets.warehouse import connect, connect_snapshot
+from sales_assets.sources import kaggle
+from sales_assets.warehouse import connect, connect_snapshot, in_memory, query, recall
 
 ENOUGH_DISK_GB = 2
+# Rows of one file and kind of reason that are told line by line.
+ROWS_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -80,3 +86,50 @@ def _champion(settings: Settings) -> Iterator[Finding]:
     for name, member in store.manifest(ENSEMBLE, champion.version).members.items():
         store.verified(name, member["version"], member["manifest_sha256"])
     yield Finding(True, f"champion {champion.version} and its members are as they were saved")
+
+
+def examine_delivery(settings: Settings, source: Path) -> list[Finding]:
+    """Judge a delivery as a refresh of this home would, and write nothing to the home.
+
+    The stores and days that were published count as loaded before.
+
+    Args:
+        settings: The home, and how many rows may be refused.
+        source: A directory or .zip, as of `sales refresh --source`.
+
+    Raises:
+        SalesError: The source, or what was published before, cannot be read.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="sales-delivery-") as name,
+        in_memory(settings) as con,
+    ):
+        con.execute("set temp_directory = $path", {"path": name})
+        if settings.snapshot_path.exists():
+            recall(con, settings, ["raw.stores", "raw.sales"])
+        files = list(
+            kaggle.inspect(
+                con, source, max_refused_share=settings.max_refused_share, scratch=Path(name)
+            )
+        )
+        refusals = query(con, "quality/refusals", load_id=None, examples=ROWS_TOLD).fetchall()
+    by_load = {load: list(rows) for load, rows in groupby(refusals, lambda row: row[0])}
+    findings = [
+        finding for file in files for finding in _of_file(file, by_load.get(file.load_id, []))
+    ]
+    if any(file.fault for file in files):
+        findings.append(Finding(False, f"A refresh would load nothing of {source}."))
+    return findings
+
+
+def _of_file(file: kaggle.Judged, refusals: list[tuple]) -> Iterator[Finding]:
+    """Tell a file's refused rows, kind by kind, and then what is to be said of the whole."""
+    for _, name, line, reason, _, rows, place in refusals:
+        yield Finding(False, f"{name}, line {line}: {reason}")
+        if place == ROWS_TOLD and rows > place:
+            yield Finding(False, f"{name}: {rows - place:,} more rows like line {line}")
+    if file.fault:
+        yield Finding(False, file.fault)
+    else:
+        usable = f"{file.rows - file.refused:,} of {file.rows:,} rows"
+        yield Finding(True, f"{file.file}: {usable} can be used")

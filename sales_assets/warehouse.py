@@ -72,6 +72,23 @@ def in_memory(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         con.close()
 
 
+def recall(con: duckdb.DuckDBPyConnection, settings: Settings, tables: list[str]) -> None:
+    """Copy tables of the published snapshot to a warehouse in memory that lacks them.
+
+    Raises:
+        WarehouseError: The snapshot cannot be read.
+    """
+    try:
+        con.execute(f"attach {_literal(settings.snapshot_path)} as published (read_only)")
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"{settings.snapshot_path} cannot be opened: {_first_line(error)}"
+        ) from None
+    for table in tables:
+        con.execute(f"create table {table} as from published.{table}")
+    con.execute("detach published")
+
+
 @contextmanager
 def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Commit what the block does, or undo all of it."""
