@@ -64,7 +64,7 @@ def render(con: duckdb.DuckDBPyConnection) -> str:
         *(_suite(suite, results) for suite in suites),
         "<h2>Refused rows</h2>",
         *_quarantine(refusals),
-        "<h2>Earlier runs</h2>",
+        "<h2>The newest runs</h2>",
         _history(history),
     ]
     return _PAGE.format(style=_STYLE.read_text(encoding="utf-8"), body="\n".join(parts))
@@ -110,7 +110,7 @@ def _outcome(suite: Row) -> str:
         return _mark("failed", f"{suite['failed']} of {number} expectations failed")
     if suite["warnings"]:
         return _mark("warning", f"{suite['warnings']} of {number} expectations warn")
-    return _mark("met", f"all {number} expectations met")
+    return _mark("met", f"{number} of {number} expectations met")
 
 
 def _result(row: Row) -> str:
@@ -170,13 +170,23 @@ def _kind(rows: list[Row]) -> str:
 
 
 def _history(history: list[Row]) -> str:
+    runs = [list(rows) for _, rows in groupby(history, lambda row: row["run"])]
     lines = [
-        f"<tr><td>{row['run_at']:%Y-%m-%d %H:%M}</td><td>{escape(row['suite'])}</td>"
-        f"<td>{_outcome(row)}</td></tr>"
-        for row in reversed(history)
+        f"<tr><td>{run[0]['run_at']:%Y-%m-%d %H:%M}</td><td>{_run(run)}</td></tr>"
+        for run in reversed(runs)
     ]
-    head = "<tr><th>run (UTC)</th><th>suite</th><th>outcome</th></tr>"
+    head = "<tr><th>run (UTC)</th><th>outcome</th></tr>"
     return f"<table><thead>{head}</thead>\n<tbody>\n" + "\n".join(lines) + "\n</tbody></table>"
+
+
+def _run(suites: list[Row]) -> str:
+    """Tell the suites that a run did not meet, or else how much it met."""
+    missed = [suite for suite in suites if suite["failed"] or suite["warnings"]]
+    if missed:
+        return "<br>".join(f"{escape(suite['suite'])}: {_outcome(suite)}" for suite in missed)
+    return _outcome(
+        {"failed": 0, "warnings": 0, "expectations": sum(row["expectations"] for row in suites)}
+    )
 
 
 def _listed(items: list[str]) -> str:

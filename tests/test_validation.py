@@ -52,7 +52,9 @@ def test_what_failed_is_told_with_its_evidence(troubled: duckdb.DuckDBPyConnecti
     assert "1 of 2 expectations failed" in report
     assert "1,234 rows" in report
     assert "1 of 1 expectations warn" in report
-    assert "all 1 expectations met" in report  # of the run before
+    # The run before.
+    assert "<td>2026-01-05 06:00</td>" in report
+    assert "1 of 1 expectations met" in report
 
 
 def test_refused_rows_are_told_by_kind_with_examples_and_a_count(
