@@ -9,7 +9,6 @@ import os
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pandas as pd
 
 from sales_assets import validation
@@ -17,7 +16,6 @@ from sales_assets.forecasting.ensemble import MODELS
 from sales_assets.metadata import markdown_table
 from sales_assets.quality import Outcome, record
 from sales_assets.resources import WRITER_POOL, Home
-from sales_assets.settings import Settings
 from sales_assets.warehouse import query
 
 EVIDENCE_ROWS = 20
@@ -63,18 +61,15 @@ def _exceptions(info: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry.get("raised_exception")]
 
 
-def _keep(
-    con: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    context: dg.AssetCheckExecutionContext,
-    outcomes: list[Outcome],
-) -> None:
+def _keep(home: Home, context: dg.AssetCheckExecutionContext, outcomes: list[Outcome]) -> None:
     """Keep what a check found, whatever becomes of the run, and tell it in the report."""
-    record(con, context.run.run_id, context.check_specs[0].name, outcomes)
-    validation.write_report(con, settings.validation_path)
+    with home.warehouse() as con:
+        record(con, context.run.run_id, context.check_specs[0].name, outcomes)
+        validation.write_report(con, home.settings.validation_path)
 
 
-def _checked(outcomes: list[Outcome]) -> dg.AssetCheckResult:
+def verdict(outcomes: list[Outcome]) -> dg.AssetCheckResult:
+    """Return what Dagster is told: an error, which blocks, if anything critical is not met."""
     failed = [outcome for outcome in outcomes if not outcome.is_met]
     is_error = any(outcome.is_critical for outcome in failed) or not failed
     return dg.AssetCheckResult(
@@ -106,9 +101,9 @@ def cleaned_sales(context: dg.AssetCheckExecutionContext, home: Home) -> dg.Asse
         ((stores, days),) = con.execute(
             "select count(distinct store_id), max(date) - min(date) + 1 from raw.sales"
         ).fetchall()
-        outcomes = validate(frame, "cleaned_sales", stores=stores, days=days)
-        _keep(con, home.settings, context, outcomes)
-    return _checked(outcomes)
+    outcomes = validate(frame, "cleaned_sales", stores=stores, days=days)
+    _keep(home, context, outcomes)
+    return verdict(outcomes)
 
 
 @dg.asset_check(asset=["forecasts", "daily"], blocking=True, pool=WRITER_POOL)
@@ -117,10 +112,10 @@ def forecasts_daily(context: dg.AssetCheckExecutionContext, home: Home) -> dg.As
     with home.warehouse() as con:
         frame = query(con, "checks/forecasts_daily").df()
         ((planned,),) = con.execute("select count(*) from cleaned.plan").fetchall()
-        rows = planned * len(MODELS)
-        outcomes = validate(frame, "forecasts_daily", rows=rows, models=list(MODELS))
-        _keep(con, home.settings, context, outcomes)
-    return _checked(outcomes)
+    rows = planned * len(MODELS)
+    outcomes = validate(frame, "forecasts_daily", rows=rows, models=list(MODELS))
+    _keep(home, context, outcomes)
+    return verdict(outcomes)
 
 
 # Blocking, so that its outcome is published with the rest; a warning stops nothing.
@@ -131,9 +126,8 @@ def forecasts_explanations(
     """Every coming open day is explained, and its parts add up to the forecast."""
     with home.warehouse() as con:
         wrong = query(con, "checks/forecasts_explanations").df()
-        days = [f"store {row.store_id} on {row.date:%Y-%m-%d}" for row in wrong.itertuples()]
-        outcome = Outcome(ADDS_UP, wrong.empty, "", len(wrong), days, is_critical=False)
-        _keep(con, home.settings, context, [outcome])
+    days = [f"store {row.store_id} on {row.date:%Y-%m-%d}" for row in wrong.itertuples()]
+    _keep(home, context, [Outcome(ADDS_UP, wrong.empty, "", len(wrong), days, is_critical=False)])
     return dg.AssetCheckResult(
         passed=wrong.empty,
         severity=dg.AssetCheckSeverity.WARN,

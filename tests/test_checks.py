@@ -1,13 +1,17 @@
 """The suites of Great Expectations: what is sound passes, and each fault on purpose is caught."""
 
+import sys
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 
+import dagster as dg
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
-from sales_assets.checks import validate
+from sales_assets.checks import validate, verdict
 from sales_assets.forecasting.ensemble import MODELS
 from sales_assets.warehouse import query
 
@@ -111,3 +115,36 @@ def test_a_missing_and_a_repeated_forecast_are_caught(forecasts: pd.DataFrame) -
     assert validate_forecasts(forecasts.iloc[1:]) == {"expect_table_row_count_to_equal"}
     repeated = pd.concat([forecasts.iloc[1:], forecasts.iloc[[1]]])
     assert validate_forecasts(repeated) == {"expect_compound_columns_to_be_unique"}
+
+
+def test_an_expectation_that_only_warns_is_told_apart(
+    cleaned: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import great_expectations as gx
+    from great_expectations import expectations as gxe
+
+    def build_suite() -> gx.ExpectationSuite:
+        too_little = {"column": "sales", "min_value": 1}
+        return gx.ExpectationSuite(
+            name="mild",
+            expectations=[
+                gxe.ExpectColumnValuesToNotBeNull(column="sales"),
+                gxe.ExpectColumnValuesToBeBetween(**too_little, severity="warning"),
+            ],
+        )
+
+    mild = SimpleNamespace(build_suite=build_suite)
+    monkeypatch.setitem(sys.modules, "expectations.mild", mild)
+    outcomes = validate(cleaned, "mild")
+    assert [(outcome.is_met, outcome.is_critical) for outcome in outcomes] == [
+        (True, True),
+        (False, False),
+    ]
+    told = outcomes[1]
+    assert told.seen == "0.0, 0.0, 0.0, 0.0, 0.0"
+    assert verdict(outcomes).severity == dg.AssetCheckSeverity.WARN
+    critical = [replace(told, is_critical=True)]
+    assert verdict(critical).severity == dg.AssetCheckSeverity.ERROR
+    assert [verdict(each).passed for each in (outcomes, critical, outcomes[:1])] == [
+        False, False, True,
+    ]  # fmt: skip

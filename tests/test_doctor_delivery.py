@@ -104,6 +104,17 @@ def test_rows_that_quote_strange_values_are_of_one_kind(tmp_path: Path) -> None:
     assert len(problems(findings)) <= 2 + ROWS_TOLD + 2
 
 
+def test_files_that_cannot_be_read_are_told_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "source" / "train.csv").mkdir(parents=True)
+    findings = examine(tmp_path, {"store.csv": "", "test.csv": PLAN_HEADER})
+    assert [text.removeprefix(f"{tmp_path}/source/") for text in problems(findings)][:3] == [
+        "store.csv is empty or starts with a blank line; expected a header with the columns Store, "
+        "StoreType, Assortment",
+        "train.csv cannot be read: Is a directory",
+        "test.csv has a header but no rows",
+    ]
+
+
 def test_a_source_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(SalesError, match=r"nowhere does not exist; expected a directory"):
         examine_delivery(Settings(home=tmp_path / "home"), tmp_path / "nowhere")

@@ -23,7 +23,7 @@ import duckdb
 from sales_assets import warehouse
 from sales_assets.errors import SourceError
 from sales_assets.sources.layout import JUDGED_BY, LAYOUTS, Kind, Layout
-from sales_assets.sources.lines import Unusable, number_lines
+from sales_assets.sources.lines import Unusable, number_lines, opened
 
 log = logging.getLogger("sales_assets.raw")
 
@@ -245,11 +245,8 @@ def _over_limit(load: Load, max_refused_share: float) -> str | None:
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as delivered:
-            return hashlib.file_digest(delivered, "sha256").hexdigest()
-    except OSError as error:
-        raise Unusable(f"{path} cannot be read: {error.strerror}") from None
+    with opened(path) as delivered:
+        return hashlib.file_digest(delivered, "sha256").hexdigest()
 
 
 def _next_load_id(con: duckdb.DuckDBPyConnection) -> int:

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
 
 from sales_assets.sources.layout import Layout
@@ -29,9 +30,21 @@ class Unusable(Exception):  # noqa: N818 - the file is, whoever reads it
     """A file that cannot be used; the message says which and why."""
 
 
+def opened(path: Path) -> BufferedReader:
+    """Open a delivered file for reading.
+
+    Raises:
+        Unusable: It cannot be opened.
+    """
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise Unusable(f"{path} cannot be read: {error.strerror}") from None
+
+
 def number_lines(path: Path, numbered: Path, layout: Layout) -> list[str]:
     """Copy a file as line number, text, fault and fields; return the names of the fields."""
-    with path.open("rb") as delivered, numbered.open("wb") as copy:
+    with numbered.open("wb") as copy, opened(path) as delivered:
         lines = enumerate(iter(partial(delivered.readline, MAX_LINE_BYTES + 1), b""), start=1)
         columns, width = _read_header(next(lines, (1, b""))[1], layout)
         copy.writelines(_numbered(lines, layout.file, len(columns), width))
