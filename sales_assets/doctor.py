@@ -126,8 +126,9 @@ def _of_file(file: kaggle.Judged, refusals: list[tuple]) -> Iterator[Finding]:
     """Tell a file's refused rows, kind by kind, and then what is to be said of the whole."""
     for _, name, line, reason, _, rows, place in refusals:
         yield Finding(False, f"{name}, line {line}: {reason}")
-        if place == ROWS_TOLD and rows > place:
-            yield Finding(False, f"{name}: {rows - place:,} more rows like line {line}")
+        if place == ROWS_TOLD and (more := rows - place):
+            noun = "row" if more == 1 else "rows"
+            yield Finding(False, f"{name}: {more:,} more {noun} like line {line}")
     if file.fault:
         yield Finding(False, file.fault)
     else:

@@ -63,14 +63,15 @@ def test_faults_of_every_file_are_told_at_once(tmp_path: Path) -> None:
         {
             "store.csv": "Store,StoreType\n1,a\n",
             "train.csv": HEADER + GOOD + "1,1,2015-01-06,-5,1,1,0,0,0\n",
-            "test.csv": PLAN_HEADER,
+            "test.csv": PLAN_HEADER + "1,5,2,2015-01-06,1,,0,0\n2,6,2,2015-01-06,1,1,0,0\n",
         },
+        max_refused_share=1,
     )
     assert problems(findings) == [
         "store.csv, line 1: lacks column Assortment; the header reads 'Store,StoreType'",
         # Without store.csv, nothing is said of the stores.
         "train.csv, line 3: Sales is negative: -5",
-        "test.csv has a header but no rows",
+        "test.csv, line 2: Promo is blank",
         f"A refresh would load nothing of {tmp_path / 'source'}.",
     ]
 

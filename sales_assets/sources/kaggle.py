@@ -106,9 +106,10 @@ def deliver(
                 stores_are_new = bool(loads) and loads[0].is_new
                 try:
                     load = _load(con, layout, path, folder, again=stores_are_new)
-                    _stop_if_unusable(con, load, max_refused_share)
+                    _stop_if_too_many(con, load, max_refused_share)
                 except Unusable as fault:
                     raise SourceError(f"{fault}; nothing was loaded.") from None
+                _tell(load)
                 loads.append(load)
     return loads
 
@@ -133,19 +134,19 @@ def inspect(
     if lacking := _lacking(source, files):
         yield Judged(source.name, fault=lacking.removesuffix("."))
     _create_tables(con)
-    stores_are_judged = False
+    stores_are_known = False
     for layout in [layout for layout in LAYOUTS if layout.file in files]:
         path = files[layout.file]
         try:
-            if layout.kind != "stores" and not stores_are_judged:
-                # Without store.csv every row would be refused for its store.
+            if layout.kind != "stores" and not stores_are_known:
+                # Without a usable store.csv every row would be refused for its store.
                 _judge(con, layout, path, scratch / "numbered.csv")
                 warehouse.query(con, "raw/assumed_stores")
             load = _load(con, layout, path, scratch, again=True)
         except Unusable as fault:
             yield Judged(layout.file, fault=str(fault))
             continue
-        stores_are_judged = True
+        stores_are_known = stores_are_known or layout.kind == "stores"
         over = _over_limit(load, max_refused_share)
         yield Judged(layout.file, load.rows, load.refused, load.load_id, fault=over)
 
@@ -163,7 +164,6 @@ def _load(
     known = warehouse.query(con, "raw/known_load", **file).fetchone()
     if known and not again:
         load_id, rows, refused = known
-        log.info("%s: already loaded as load %d, nothing to do", layout.file, load_id)
         return Load(load_id, layout.file, layout.kind, sha256, rows, refused, is_new=False)
 
     rows, refused = _judge(con, layout, path, folder / "numbered.csv")
@@ -217,16 +217,20 @@ def _judge(
     return rows, int(row[0])
 
 
-def _stop_if_unusable(con: duckdb.DuckDBPyConnection, load: Load, max_refused_share: float) -> None:
-    """Raise `Unusable` if too many rows were refused, or else log what was loaded."""
-    if not load.is_new:
-        return
-    if over := _over_limit(load, max_refused_share):
+def _stop_if_too_many(con: duckdb.DuckDBPyConnection, load: Load, max_refused_share: float) -> None:
+    over = _over_limit(load, max_refused_share) if load.is_new else None
+    if over:
         kinds = warehouse.query(con, "quality/refusals", load_id=load.load_id, examples=1)
         examples = kinds.fetchmany(REASONS_TOLD)
         raise Unusable(
             "; ".join([over, *(f"line {line}: {reason}" for _, _, line, reason, *_ in examples)])
         )
+
+
+def _tell(load: Load) -> None:
+    if not load.is_new:
+        log.info("%s: already loaded as load %d, nothing to do", load.file, load.load_id)
+        return
     log.info(
         "%s: load %d, %s rows loaded, %s refused",
         load.file, load.load_id, f"{load.rows - load.refused:,}", f"{load.refused:,}",
