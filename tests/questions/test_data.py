@@ -1,0 +1,286 @@
+"""What the data hold, counted a second way; what is out of the ordinary, and why."""
+
+from collections.abc import Iterator
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from sales_assets import warehouse
+from sales_assets.questions.figure import as_figure
+from sales_assets.settings import Settings
+from tests.questions.conftest import BY_NAME, Ask, answer
+
+DAYS = """
+create table cleaned.sales (
+    store_id integer, date date, sales double, customers bigint, is_open boolean,
+    is_promo boolean, state_holiday varchar, is_school_holiday boolean, is_absent boolean,
+    is_open_inferred boolean, is_open_corrected boolean, outlier_score double, is_outlier boolean
+)
+"""
+STORES = """
+create table cleaned.stores (
+    store_id integer, store_type varchar, assortment varchar, competition_distance_m double,
+    competition_open_since date, promo2_since date, promo2_months tinyint[]
+)
+"""
+PLAN = """
+create table cleaned.plan (
+    store_id integer, date date, is_open boolean, is_promo boolean, state_holiday varchar,
+    is_school_holiday boolean, is_derived boolean, is_open_inferred boolean
+)
+"""
+
+
+@pytest.fixture
+def small(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse with empty tables."""
+    with warehouse.in_memory(settings) as con:
+        for table in (DAYS, STORES, PLAN):
+            con.execute(table)
+        con.execute(warehouse.read_sql("quality/quarantine"))
+        yield con
+
+
+def sell(
+    con: duckdb.DuckDBPyConnection,
+    store: int,
+    date: str,
+    *,
+    sales: float = 1_000,
+    customers: int | None = 100,
+    score: float | None = 0.5,
+    promo: bool = False,
+    holiday: str = "none",
+) -> None:
+    """Insert a selling day; a score beyond 5 flags it."""
+    con.execute(
+        "insert into cleaned.sales values"
+        " ($s, $d, $sales, $customers, true, $promo, $holiday, false, false, false, false,"
+        " $score, coalesce(abs($score) > 5, false))",
+        {
+            "s": store, "d": date, "sales": sales, "customers": customers, "promo": promo,
+            "holiday": holiday, "score": score,
+        },
+    )  # fmt: skip
+
+
+def sell_daily(
+    con: duckdb.DuckDBPyConnection, store: int, first: str, last: str, **far: float
+) -> None:
+    """Insert a selling day a date; keywords such as `may_05` give the scores of flagged ones."""
+    for date in pd.date_range(first, last):
+        sell(con, store, str(date.date()), score=far.get(f"{date:%b_%d}".lower(), 0))
+
+
+def reason(con: duckdb.DuckDBPyConnection, date: str, store: int = 1) -> str:
+    """Return why a store's day was flagged."""
+    rows = BY_NAME["outliers"].rows(con)
+    (found,) = rows[(rows["store_id"] == store) & (rows["date"] == pd.Timestamp(date))]["reason"]
+    return str(found)
+
+
+def test_the_overview_counts_what_a_loop_counts(
+    real: duckdb.DuckDBPyConnection, of_real: Ask
+) -> None:
+    rows = of_real("data_overview").set_index("fact")
+    days = real.execute("from cleaned.sales").df()
+    selling = days[days["is_open"] & (days["sales"] > 0)]
+    absent = days[days["is_absent"]]
+    assert rows.loc["store days", "rows"] == len(days)
+    assert rows.loc["selling days", "rows"] == len(selling)
+    assert rows.loc["selling days", "share"] == pytest.approx(len(selling) / len(days))
+    assert rows.loc["days that no file speaks of", "rows"] == len(absent) > 0
+    assert rows.loc["days that no file speaks of", "stores"] == absent["store_id"].nunique()
+    assert rows.loc["days that no file speaks of", "first_day"] == absent["date"].min()
+    assert rows.loc["days that no file speaks of", "last_day"] == absent["date"].max()
+    assert rows.loc["sales far from the usual", "rows"] == days["is_outlier"].sum() > 0
+    stores = real.execute("from cleaned.stores").df()
+    unknown = stores["competition_open_since"].isna().sum()
+    assert rows.loc["opening of the competitor unknown", "rows"] == unknown > 0
+
+
+def test_every_day_is_selling_closed_absent_or_open_in_vain(of_real: Ask) -> None:
+    rows = of_real("data_overview").set_index("fact")["rows"]
+    kinds = ["selling days", "closed days", "days that no file speaks of", "open without sales"]
+    assert rows[kinds].sum() == rows["store days"]
+
+
+def test_repairs_refusals_and_the_plan_are_told(small: duckdb.DuckDBPyConnection) -> None:
+    sell(small, 1, "2015-01-05")
+    small.execute("insert into cleaned.stores (store_id) values (1), (2)")
+    small.execute("update cleaned.sales set is_open_corrected = true")
+    small.execute("insert into quality.quarantine values (1, 'train.csv', 3, 'Sales is blank', '')")
+    small.execute(
+        "insert into cleaned.plan values"
+        " (1, '2015-01-06', true, false, 'none', false, true, false),"
+        " (1, '2015-01-07', true, false, 'none', false, false, true)"
+    )
+    table = BY_NAME["data_overview"].rows(small)
+    rows = table.set_index("fact")
+    assert rows.loc["days that no plan speaks of", "rows"] == 1
+    assert rows.loc["days that no plan speaks of", "last_day"] == pd.Timestamp("2015-01-06")
+    assert rows.loc["planned openings left blank", "share"] == 0.5
+    assert rows.loc["described stores without days", "rows"] == 1
+    text = answer("data_overview", table)
+    assert "1 store from Monday 5 January 2015 to Monday 5 January 2015: 1 selling day" in text
+    assert "1 opening had to be repaired and 1 row refused" in text
+    assert "0 days that no file speaks of (0.0 %)" in text
+    assert as_figure(BY_NAME["data_overview"].draw(table))
+
+
+@pytest.mark.parametrize(
+    ("counted", "says"),
+    [
+        ([100, 100], "customers were counted on every selling day"),
+        ([100, None], "customers were not counted on 50.0 % of the selling days"),
+        ([None, None], "customers were never counted"),
+    ],
+)
+def test_what_is_known_of_customers_is_told(
+    small: duckdb.DuckDBPyConnection, counted: list[int | None], says: str
+) -> None:
+    for day, customers in enumerate(counted, start=5):
+        sell(small, 1, f"2015-01-0{day}", customers=customers)
+    assert says in answer("data_overview", BY_NAME["data_overview"].rows(small))
+
+
+@pytest.mark.parametrize("name", ["data_overview", "outliers"])
+def test_no_day_is_no_answer(small: duckdb.DuckDBPyConnection, name: str) -> None:
+    question = BY_NAME[name]
+    rows = question.rows(small)
+    assert rows.empty
+    assert question.answered(rows) == (f"No answer: it needs {question.needs}.", False)
+
+
+def test_flagged_days_and_their_usual_sales_are_those_of_pandas(
+    real: duckdb.DuckDBPyConnection, of_real: Ask
+) -> None:
+    days = real.execute("from cleaned.sales where is_open and sales > 0").df()
+    days["weekday"] = days["date"].dt.dayofweek + 1
+    alike = days.groupby(["store_id", "weekday", "is_promo"])["sales"]
+    days["usual_sales"] = alike.transform("median")
+    expected = days[days["is_outlier"]].set_index(["store_id", "date"]).sort_index()
+    found = of_real("outliers").set_index(["store_id", "date"]).sort_index()
+    assert found.index.equals(expected.index)
+    assert np.allclose(found["usual_sales"], expected["usual_sales"])
+    assert (found["selling_days"] == len(days)).all()
+    # The score and what is told beside it agree on the direction.
+    far = found[found["deviation"].abs() > 0.1]
+    assert (np.sign(far["deviation"]) == np.sign(far["outlier_score"])).all()
+
+
+def test_christmas_shopping_is_counted_on_flagged_and_on_other_days(
+    real: duckdb.DuckDBPyConnection, of_real: Ask
+) -> None:
+    days = real.execute("from cleaned.sales where is_open and sales > 0").df()
+    when = days["date"].dt
+    is_season = (when.month == 12) | ((when.month == 11) & (when.day >= 25))
+    is_shopping = is_season & (days["outlier_score"] > 0)
+    rows = of_real("outliers").groupby("reason")
+    shopping = rows.get_group("Christmas shopping")
+    assert len(shopping) == (is_shopping & days["is_outlier"]).sum() > 100
+    others = is_shopping[~days["is_outlier"]].mean()
+    assert shopping["share_of_other_days"].iloc[0] == pytest.approx(others)
+
+
+def test_half_days_of_the_sample_are_told_as_such(of_sample: Ask) -> None:
+    rows = of_sample("outliers")
+    low = rows[rows["outlier_score"] < 0]
+    half = low[(low["date"].dt.month == 12) & low["date"].dt.day.isin([24, 31])]
+    assert len(half) > 5
+    assert (half["reason"] == "half day before a feast").all()
+    assert not (rows["reason"] == "half day before a feast").drop(half.index).any()
+
+
+def test_reasons_fit_one_direction_alone(small: duckdb.DuckDBPyConnection) -> None:
+    sell_daily(small, 1, "2014-11-20", "2015-01-10", nov_24=9, dec_17=9, dec_24=-9)
+    sell_daily(small, 2, "2014-11-20", "2015-01-10", dec_17=-9, dec_24=9)
+    assert reason(small, "2014-12-24") == "half day before a feast"
+    assert reason(small, "2014-12-24", store=2) == "Christmas shopping"
+    assert reason(small, "2014-12-17") == "Christmas shopping"
+    assert reason(small, "2014-12-17", store=2) == "unexplained"
+    assert reason(small, "2014-11-24") == "unexplained"
+
+
+def test_the_first_days_after_a_closure_and_the_last_before_it_are_told(
+    small: duckdb.DuckDBPyConnection,
+) -> None:
+    for day in range(1, 31):
+        flagged = day in (1, 24, 25)
+        sell(small, 1, f"2014-06-{day:02d}", score=9 if flagged else 0)
+    for day in range(8, 29):
+        sell(small, 1, f"2014-07-{day:02d}", score=9 if day in (8, 21, 22) else 0)
+    assert reason(small, "2014-06-01") == "unexplained"
+    assert reason(small, "2014-06-24") == "closing within a week"
+    assert reason(small, "2014-07-08") == "reopened within a fortnight"
+    assert reason(small, "2014-07-21") == "reopened within a fortnight"
+    assert reason(small, "2014-07-22") == "unexplained"
+
+
+def test_closed_weekends_are_no_closures(small: duckdb.DuckDBPyConnection) -> None:
+    for date in pd.bdate_range("2014-06-02", "2014-06-27"):
+        sell(small, 1, str(date.date()), score=9 if date.day == 13 else 0)
+    assert reason(small, "2014-06-13") == "unexplained"
+
+
+def test_holidays_carnival_and_promotions_are_told(small: duckdb.DuckDBPyConnection) -> None:
+    sell_daily(
+        small, 1, "2014-02-20", "2014-05-20", mar_03=-9, mar_04=9, mar_05=-9, apr_24=9, apr_25=9,
+        may_05=9,
+    )  # fmt: skip
+    sell_daily(small, 2, "2014-05-05", "2014-05-05")
+    sell_daily(small, 3, "2014-05-05", "2014-05-05")
+    small.execute("update cleaned.sales set is_promo = store_id = 1 where date = '2014-05-05'")
+    # Easter Monday: Ash Wednesday is on 5 March.
+    small.execute("update cleaned.sales set state_holiday = 'easter' where date = '2014-04-21'")
+    assert reason(small, "2014-05-05") == "promotion unlike the chain's"
+    assert reason(small, "2014-04-24") == "holiday within three days"
+    assert reason(small, "2014-04-25") == "unexplained"
+    assert reason(small, "2014-03-03") == "carnival"
+    assert reason(small, "2014-03-04") == "unexplained"
+    assert reason(small, "2014-03-05") == "unexplained"
+
+
+def test_a_shock_is_common_when_three_other_stores_have_it(
+    small: duckdb.DuckDBPyConnection,
+) -> None:
+    for store in range(1, 11):
+        sell(small, store, "2014-05-05", score=-9 if store <= 4 else 0)
+        sell(small, store, "2014-05-06", score=-9 if store <= 3 else 0)
+        sell(small, store, "2014-05-07", score=9 if store == 1 else -9 if store <= 5 else 0)
+    assert reason(small, "2014-05-05") == "other stores too"
+    assert reason(small, "2014-05-06") == "unexplained"
+    assert reason(small, "2014-05-07") == "unexplained"
+
+
+def test_a_basket_unlike_the_others_is_told_where_customers_are_counted(
+    small: duckdb.DuckDBPyConnection,
+) -> None:
+    for store, customers in ((1, 100), (2, None)):
+        for day in range(1, 10):
+            sell(small, store, f"2014-05-{day:02d}", customers=customers)
+        sell(small, store, "2014-05-12", sales=9_000, customers=customers, score=9)
+    assert reason(small, "2014-05-12") == "unusual basket"
+    assert reason(small, "2014-05-12", store=2) == "unexplained"
+
+
+def test_the_answer_tells_the_share_that_has_a_reason(of_real: Ask) -> None:
+    rows = of_real("outliers")
+    share = 100 * (rows["reason"] != "unexplained").mean()
+    assert f"{share:.0f} % of them have a likely reason" in answer("outliers", rows)
+    doctored = rows.assign(reason="unexplained")
+    assert "none of them has a reason" in answer("outliers", doctored)
+    furthest = rows.loc[rows["outlier_score"].abs().idxmax()]
+    rest = rows.drop(furthest.name)
+    assert f"store {furthest['store_id']} on" in answer("outliers", rows)
+    assert f"{furthest['sales']:,.0f}, usually" not in answer("outliers", rest)
+    assert "1 day of" in answer("outliers", rows.head(1))
+
+
+def test_a_single_flagged_day_is_drawn(small: duckdb.DuckDBPyConnection) -> None:
+    sell(small, 1, "2014-05-05", score=9)
+    rows = BY_NAME["outliers"].rows(small)
+    assert rows["share_of_other_days"].tolist() == [0]
+    assert as_figure(BY_NAME["outliers"].draw(rows))
