@@ -87,7 +87,8 @@ def _points(axes: Axes, panel: Panel, place: int, series: Series, colour: str) -
     is_named = panel.is_horizontal or isinstance(series.x[0], str)
     if is_named:
         ticks = np.arange(len(series.x), dtype=float)
-        spread = (place - (len(panel.series) - 1) / 2) * 0.2
+        apart = min(0.2, 0.7 / len(panel.series))
+        spread = (place - (len(panel.series) - 1) / 2) * apart
         places, names = ticks + spread, [str(value) for value in series.x]
         (axes.set_yticks if panel.is_horizontal else axes.set_xticks)(ticks, names)
     else:
