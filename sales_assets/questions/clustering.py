@@ -93,7 +93,7 @@ def groups(scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.f
     tried = []
     with threadpool_limits(limits=1):
         for count in (count for count in GROUPS if count < different):
-            labels = KMeans(count, n_init=10, random_state=0).fit_predict(scores)
+            labels = KMeans(count, n_init=20, random_state=0).fit_predict(scores)
             tried.append((labels, silhouette_samples(scores, labels)))
     labels, silhouette = max(tried, key=lambda labels_and: float(labels_and[1].mean()))
     _, firsts, sizes = np.unique(labels, return_index=True, return_counts=True)

@@ -1,0 +1,448 @@
+"""What tells stores apart, computed a second way, and found again where it was put in."""
+
+from collections.abc import Iterator
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import silhouette_score
+
+from sales_assets import warehouse
+from sales_assets.questions.clustering import TRAITS, groups
+from sales_assets.questions.figure import as_figure
+from sales_assets.settings import Settings
+from sales_assets.sources.sample import make_calendar, make_stores
+from sales_assets.sources.sample_facts import TYPES
+from tests.questions.conftest import BY_NAME, Ask, answer
+from tests.questions.tiny import empty_warehouse, sell
+
+NAMES = ("sales_customers", "assortment_effect", "store_type_effect", "store_clusters")
+EFFECTS = {
+    "assortment_effect": ("assortment", "store_type", "basic"),
+    "store_type_effect": ("store_type", "assortment", "a"),
+}
+
+
+@pytest.fixture
+def small(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse with empty tables."""
+    with empty_warehouse(settings) as con:
+        yield con
+
+
+@pytest.fixture(scope="session")
+def real_days(real: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """The selling days of the real stores."""
+    days = real.execute("from cleaned.sales where is_open and sales > 0").df()
+    stores = real.execute("select store_id, store_type, assortment from cleaned.stores").df()
+    days["basket"] = days["sales"] / days["customers"]
+    return days.merge(stores, on="store_id")
+
+
+def rows_of(con: duckdb.DuckDBPyConnection, name: str) -> pd.DataFrame:
+    """Return a question's rows, with the table of deviations that some are made from."""
+    warehouse.create_table(con, "insights.deviations", "insights/deviations")
+    return BY_NAME[name].rows(con)
+
+
+def describe(con: duckdb.DuckDBPyConnection, store: int, kind: str, assortment: str) -> None:
+    con.execute(
+        "insert into cleaned.stores (store_id, store_type, assortment) values ($s, $k, $a)",
+        {"s": store, "k": kind, "a": assortment},
+    )
+
+
+# Sales and customers.
+
+
+def test_correlations_and_baskets_are_those_of_pandas(
+    real_days: pd.DataFrame, of_real: Ask
+) -> None:
+    rows = of_real("sales_customers").set_index(["slice", "value"])
+    parts = {("chain", "all"): real_days}
+    parts |= {("store type", str(name)): own for name, own in real_days.groupby("store_type")}
+    parts |= {("store", str(name)): own for name, own in real_days.groupby("store_id")}
+    assert set(rows.index) == set(parts)
+    for name, own in parts.items():
+        row = rows.loc[name]
+        assert row["pearson"] == pytest.approx(own["sales"].corr(own["customers"]))
+        spearman = own["sales"].corr(own["customers"], method="spearman")
+        assert row["spearman"] == pytest.approx(spearman)
+        assert row["basket"] == pytest.approx(own["sales"].sum() / own["customers"].sum())
+        assert row["basket_p10"] == pytest.approx(own["basket"].quantile(0.1))
+        assert row["open_days"] == len(own)
+    assert rows.loc[("chain", "all"), "pearson"] == pytest.approx(0.84, abs=0.02)
+
+
+def test_the_interval_is_that_of_leaving_out_one_store_at_a_time(
+    real_days: pd.DataFrame, of_real: Ask
+) -> None:
+    stores = real_days["store_id"].unique()
+    z = []
+    for store in stores:
+        others = real_days[real_days["store_id"] != store]
+        z.append(np.arctanh(np.corrcoef(others["sales"], others["customers"])[0, 1]))
+    error = np.sqrt((len(stores) - 1) / len(stores) * ((z - np.mean(z)) ** 2).sum())
+    row = of_real("sales_customers").iloc[0]
+    assert row["pearson_lo_95"] == pytest.approx(np.tanh(np.arctanh(row["pearson"]) - 1.96 * error))
+    assert row["pearson_hi_95"] == pytest.approx(np.tanh(np.arctanh(row["pearson"]) + 1.96 * error))
+
+
+def test_the_baskets_of_the_sample_are_found_by_type(of_sample: Ask) -> None:
+    rows = of_sample("sales_customers").set_index("value")
+    for kind in ("a", "c", "d"):
+        # Promotions add to baskets, and stores differ.
+        assert rows.loc[kind, "basket"] == pytest.approx(1.04 * TYPES[kind].basket, rel=0.08)
+
+
+@pytest.mark.parametrize(
+    ("pearson", "says"), [(0.9, "closely"), (0.5, "loosely"), (-0.5, "hardly")]
+)
+def test_the_answer_says_how_closely(of_real: Ask, pearson: float, says: str) -> None:
+    rows = of_real("sales_customers")
+    rows.loc[0, "pearson"] = pearson
+    assert f"Sales follow customers {says}" in answer("sales_customers", rows)
+    assert f"{pearson:.2f}" in answer("sales_customers", rows)
+
+
+def test_one_store_has_no_interval(small: duckdb.DuckDBPyConnection) -> None:
+    describe(small, 1, "a", "basic")
+    for day, customers in enumerate([100, 120, 90, 130], start=5):
+        sell(small, 1, f"2015-01-0{day}", sales=9 * customers + day, customers=customers)
+    rows = rows_of(small, "sales_customers")
+    assert rows["slice"].tolist() == ["chain", "store type", "store"]
+    text = answer("sales_customers", rows)
+    assert "95 %" not in text
+    assert "nan" not in text
+    assert as_figure(BY_NAME["sales_customers"].draw(rows))
+
+
+def test_days_without_spread_have_no_correlation(small: duckdb.DuckDBPyConnection) -> None:
+    describe(small, 1, "a", "basic")
+    for day in range(5, 9):
+        sell(small, 1, f"2015-01-0{day}")
+    text, is_answered = BY_NAME["sales_customers"].answered(rows_of(small, "sales_customers"))
+    assert not is_answered
+    assert "the same every day" in text
+
+
+# Assortments and types.
+
+
+def levels(days: pd.DataFrame) -> pd.DataFrame:
+    """Return each store's mean log distance from the chain's mean of the day, by measure."""
+    full = days.groupby("date")["store_id"].transform("size") >= days["store_id"].nunique() / 2
+    logs = np.log(days.loc[full, ["sales", "customers", "basket"]])
+    logs = logs - logs.groupby(days["date"]).transform("mean")
+    return logs.groupby([days["store_id"], days["store_type"], days["assortment"]]).mean()
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_effects_are_those_of_a_regression_on_both_traits(
+    name: str, real_days: pd.DataFrame, of_real: Ask
+) -> None:
+    trait, held, usual = EFFECTS[name]
+    stores = levels(real_days).reset_index()
+    rows = of_real(name)
+    rows = rows[(rows[held] == "all") & rows["effect"].notna()]
+    assert len(rows) in (3, 6)
+    for row in rows.to_dict("records"):
+        pair = stores[stores[trait].isin([usual, row[trait]])]
+        dummies = pd.get_dummies(pair[held], dtype=float).to_numpy()
+        traits = np.column_stack([pair[trait] == row[trait], dummies]).astype(float)
+        effect = np.linalg.lstsq(traits, pair[row["measure"]], rcond=None)[0][0]
+        assert row["effect"] == pytest.approx(np.expm1(effect))
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_intervals_of_a_kind_are_those_of_two_groups_of_stores(
+    name: str, real_days: pd.DataFrame, of_real: Ask
+) -> None:
+    trait, held, usual = EFFECTS[name]
+    stores = levels(real_days).reset_index()
+    rows = of_real(name)
+    rows = rows[(rows[held] != "all") & rows["effect_lo_95"].notna()]
+    assert not rows.empty
+    for row in rows.to_dict("records"):
+        kind = stores[stores[held] == row[held]]
+        one = kind.loc[kind[trait] == row[trait], row["measure"]].to_numpy()
+        two = kind.loc[kind[trait] == usual, row["measure"]].to_numpy()
+        squares = ((one - one.mean()) ** 2).sum() + ((two - two.mean()) ** 2).sum()
+        variance = squares / (len(one) + len(two) - 2) * (1 / len(one) + 1 / len(two))
+        bound = one.mean() - two.mean() - 1.96 * np.sqrt(variance)
+        assert row["effect_lo_95"] == pytest.approx(np.expm1(bound))
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_levels_are_means_over_stores(name: str, real_days: pd.DataFrame, of_real: Ask) -> None:
+    trait, held, _ = EFFECTS[name]
+    rows = of_real(name)
+    rows = rows[(rows[held] == "all") & (rows["measure"] == "sales")].set_index(trait)
+    means = (
+        real_days.groupby(["store_id", trait])["sales"].mean().groupby(trait).agg(["mean", "size"])
+    )
+    assert np.allclose(rows["mean_level"], means["mean"][rows.index])
+    assert (rows["stores"] == means["size"][rows.index]).all()
+
+
+@pytest.fixture(scope="module")
+def drawn() -> pd.DataFrame:
+    """The traits that the stores of the sample were given, in logs."""
+    days = make_calendar(pd.date_range("2013-01-01", periods=100))
+    stores, _ = make_stores(range(1, 201), days, pd.Timestamp("2015-07-31"), seed=3)
+    weekdays = stores["weekday"][:, :6].mean(axis=1)
+    traits = {name: stores[name] for name in ("store_type", "basket")}
+    names = pd.Series(stores["assortment"]).map({"a": "basic", "b": "extra", "c": "extended"})
+    return pd.DataFrame({**traits, "assortment": names, "sales": stores["level"] + weekdays})
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "measure", "certain"),
+    [
+        ("assortment_effect", "extended", "sales", True),
+        ("assortment_effect", "extended", "basket", False),
+        ("store_type_effect", "c", "sales", False),
+        ("store_type_effect", "d", "sales", True),
+        ("store_type_effect", "c", "basket", True),
+        ("store_type_effect", "d", "basket", True),
+    ],
+)
+def test_what_the_stores_of_the_sample_were_given_is_found_within_its_interval(
+    name: str, level: str, measure: str, certain: bool, drawn: pd.DataFrame, of_sample: Ask
+) -> None:
+    """Not the mean that stores are drawn around: those drawn are away from it by chance."""
+    trait, held, usual = EFFECTS[name]
+    pair = drawn[drawn[trait].isin([usual, level])]
+    own, others = pair[pair[trait] == level], pair[pair[trait] == usual]
+    differences = own.groupby(held)[measure].mean() - others.groupby(held)[measure].mean()
+    ours, theirs = own[held].value_counts(), others[held].value_counts()
+    weights = 1 / (1 / ours + 1 / theirs)
+    effect = np.expm1((differences * weights).sum() / weights.sum())
+    rows = of_sample(name)
+    rows = rows[(rows[held] == "all") & (rows["measure"] == measure)].set_index(trait)
+    low, high = rows.loc[level, ["effect_lo_95", "effect_hi_95"]]
+    assert low < effect < high
+    assert (low > 0 or high < 0) == certain
+
+
+@pytest.mark.parametrize("kind", ["c", "d"])
+def test_baskets_of_the_types_are_those_that_the_sample_is_made_of(
+    kind: str, of_sample: Ask
+) -> None:
+    rows = of_sample("store_type_effect")
+    rows = rows[(rows["assortment"] == "all") & (rows["measure"] == "basket")]
+    row = rows.set_index("store_type").loc[kind]
+    effect = TYPES[kind].basket / TYPES["a"].basket - 1
+    assert row["effect_lo_95"] < effect < row["effect_hi_95"]
+
+
+def test_effects_are_told_as_sure_as_they_are(of_real: Ask) -> None:
+    rows = of_real("assortment_effect")
+    assert "extended stores sell +21 %" in answer("assortment_effect", rows)
+    assert "perhaps no difference" not in answer("assortment_effect", rows)
+    unsure = answer("assortment_effect", rows.assign(effect_lo_95=-0.1))
+    assert "between -10 % and" in unsure
+    assert "perhaps no difference" in unsure
+    unknown = rows.assign(effect_lo_95=np.nan, effect_hi_95=np.nan)
+    assert "too few stores for an interval" in answer("assortment_effect", unknown)
+    assert as_figure(BY_NAME["assortment_effect"].draw(unknown))
+    assert "no difference is told from chance" in BY_NAME["assortment_effect"].draw(unknown).title
+
+
+def few_stores(con: duckdb.DuckDBPyConnection, customers: int | None) -> None:
+    """Insert a store of each assortment in types a and c, extended ones selling twice as much."""
+    for store, (kind, assortment) in enumerate(
+        [("a", "basic"), ("a", "extended"), ("c", "basic"), ("c", "extended")], start=1
+    ):
+        describe(con, store, kind, assortment)
+        for day in range(5, 9):
+            sales = 1_000 * (2 if assortment == "extended" else 1) * (3 if kind == "c" else 1)
+            sell(con, store, f"2015-01-0{day}", sales=sales, customers=customers)
+
+
+def test_a_store_of_each_kind_gives_an_effect_without_an_interval(
+    small: duckdb.DuckDBPyConnection,
+) -> None:
+    few_stores(small, customers=100)
+    rows = rows_of(small, "assortment_effect")
+    effects = rows[rows["effect"].notna()].set_index("measure")
+    assert set(effects.index) == {"sales", "customers", "basket"}
+    assert np.allclose(effects.loc["sales", "effect"], 1)
+    assert np.allclose(effects.loc["customers", "effect"], 0)
+    assert effects["effect_lo_95"].isna().all()
+    text = answer("assortment_effect", rows)
+    assert "extended stores sell +100 %" in text
+    assert "nan" not in text
+    types = rows_of(small, "store_type_effect")
+    assert "stores of type c sell +200 %" in answer("store_type_effect", types)
+
+
+def test_without_customers_the_answer_speaks_of_sales_alone(
+    small: duckdb.DuckDBPyConnection,
+) -> None:
+    few_stores(small, customers=None)
+    rows = rows_of(small, "assortment_effect")
+    assert set(rows["measure"]) == {"sales"}
+    assert "customers" not in answer("assortment_effect", rows)
+    assert as_figure(BY_NAME["assortment_effect"].draw(rows))
+    assert rows_of(small, "sales_customers").empty
+
+
+def test_without_stores_to_compare_there_is_no_answer(small: duckdb.DuckDBPyConnection) -> None:
+    describe(small, 1, "a", "basic")
+    describe(small, 2, "c", "extended")
+    for store in (1, 2):
+        sell(small, store, "2015-01-05")
+    for name, says in (
+        ("assortment_effect", "same type"),
+        ("store_type_effect", "same assortment"),
+    ):
+        text, is_answered = BY_NAME[name].answered(rows_of(small, name))
+        assert not is_answered
+        assert says in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_day_is_no_answer(small: duckdb.DuckDBPyConnection, name: str) -> None:
+    rows = rows_of(small, name)
+    assert rows.empty
+    assert BY_NAME[name].answered(rows) == (f"No answer: it needs {BY_NAME[name].needs}.", False)
+
+
+# Groups of stores that behave alike.
+
+
+def planted(con: duckdb.DuckDBPyConnection, stores: int, *, customers: bool = True) -> None:
+    """Insert stores of three kinds: usual ones, some open on Sundays, some strong in promotions."""
+    con.execute(
+        """
+        insert into cleaned.sales
+        select
+            store_id, date,
+            case when is_open then 1000 * store_id * case
+                when isodow(date) = 6 and store_id % 4 = 0 then 3
+                when is_promo and store_id % 4 in (1, 2) then 2
+                when is_promo then 1.2
+                else 1 + 0.01 * (store_id % 3)
+            end else 0 end,
+            case when $customers and is_open then 100 * store_id end,
+            is_open, is_promo, 'none', false, false, false, false, 0, false
+        from (
+            select
+                cast(range as integer) as store_id,
+                cast(day as date) as date,
+                isodow(day) < 7 or range % 4 = 0 as is_open,
+                isodow(day) < 6 and weekofyear(day) % 2 = 0 as is_promo
+            from range(1, $stores + 1),
+                generate_series(date '2014-06-02', date '2014-08-31', interval 1 day) as days(day)
+        )
+        """,
+        {"stores": stores, "customers": customers},
+    )
+    for store in range(1, stores + 1):
+        describe(con, store, "a", "basic")
+
+
+def test_planted_groups_are_found_and_described(small: duckdb.DuckDBPyConnection) -> None:
+    planted(small, 24)
+    rows = rows_of(small, "store_clusters")
+    assert rows["store_id"].nunique() == len(rows) == 24
+    kinds = rows["store_id"].mod(4).map({0: "sundays", 1: "promos", 2: "promos", 3: "usual"})
+    assert (kinds.groupby(rows["cluster"]).nunique() == 1).all()
+    described = rows.groupby(kinds)["cluster_is"].first()
+    assert "more open Sundays (100 % against 25 %)" in described["sundays"]
+    assert "stronger Saturdays (+" in described["sundays"]
+    assert "stronger promotions (+" in described["promos"]
+    assert rows["christmas_lift"].isna().all()
+    assert "silhouette" in answer("store_clusters", rows)
+    assert "nan" not in answer("store_clusters", rows).lower()
+    assert as_figure(BY_NAME["store_clusters"].draw(rows))
+
+
+def test_groups_do_not_depend_on_the_order_of_days(small: duckdb.DuckDBPyConnection) -> None:
+    planted(small, 16)
+    rows = rows_of(small, "store_clusters")
+    small.execute(
+        "create or replace table cleaned.sales as from cleaned.sales order by hash(date, store_id)"
+    )
+    pd.testing.assert_frame_equal(rows_of(small, "store_clusters"), rows)
+
+
+def test_groups_are_numbered_by_size(of_real: Ask) -> None:
+    rows = of_real("store_clusters")
+    sizes = rows["cluster"].value_counts().sort_index()
+    assert sizes.index.tolist() == list(range(1, len(sizes) + 1))
+    assert sizes.is_monotonic_decreasing
+    assert (rows["cluster_stores"] == rows["cluster"].map(sizes)).all()
+    assert 3 <= len(sizes) <= 6
+
+
+def test_groups_of_real_stores_are_the_best_by_silhouette(
+    real_days: pd.DataFrame, of_real: Ask
+) -> None:
+    rows = of_real("store_clusters")
+    traits = rows[list(TRAITS)].astype(float)
+    scores = ((traits - traits.mean()) / traits.std()).clip(-3, 3)
+    assert rows["silhouette"].mean() == pytest.approx(silhouette_score(scores, rows["cluster"]))
+    baskets = real_days.groupby("store_id")[["sales", "customers"]].sum()
+    expected = (baskets["sales"] / baskets["customers"]).loc[rows["store_id"]]
+    assert np.allclose(rows["basket"], expected)
+
+
+def test_traits_of_real_stores_are_those_of_pandas(real_days: pd.DataFrame, of_real: Ask) -> None:
+    days = real_days.assign(
+        log_sales=np.log(real_days["sales"]), weekday=real_days["date"].dt.dayofweek
+    )
+    means = days.groupby(["store_id", "weekday", "is_promo"])["log_sales"].mean().unstack()
+    usual = means[False].unstack()
+    rows = of_real("store_clusters").set_index("store_id").sort_index()
+    saturday = np.expm1(usual[5] - usual[[1, 2, 3]].mean(axis=1))
+    promotion = np.expm1((means[True] - means[False]).groupby("store_id").mean())
+    assert np.allclose(rows["saturday_lift"], saturday)
+    assert np.allclose(rows["promo_lift"], promotion)
+    keys = ["store_id", "date", "is_promo"]
+    earlier = days[[*keys, "log_sales"]].assign(date=days["date"] + pd.Timedelta(days=364))
+    pairs = days.merge(earlier, on=keys, suffixes=("", "_before"))
+    growth = (pairs["log_sales"] - pairs["log_sales_before"]).groupby(pairs["store_id"]).mean()
+    assert np.allclose(rows["yearly_growth"], np.expm1(growth))
+
+
+def test_the_number_of_groups_is_that_of_the_data() -> None:
+    rng = np.random.default_rng(0)
+    centres = 10 * np.eye(5)
+    scores = np.repeat(centres, [4, 9, 5, 7, 6], axis=0) + rng.normal(0, 0.1, (31, 5))
+    labels, silhouette = groups(scores)
+    assert np.bincount(labels)[1:].tolist() == [9, 7, 6, 5, 4]
+    assert silhouette.min() > 0.9
+
+
+def test_the_answer_about_groups_tells_how_far_they_are_apart(of_real: Ask) -> None:
+    rows = of_real("store_clusters")
+    assert "The groups overlap" in answer("store_clusters", rows)
+    assert "well apart" in answer("store_clusters", rows.assign(silhouette=0.8))
+
+
+def test_customers_are_not_needed_for_groups(small: duckdb.DuckDBPyConnection) -> None:
+    planted(small, 12, customers=False)
+    rows = rows_of(small, "store_clusters")
+    assert len(rows) == 12
+    assert rows["basket"].isna().all()
+    assert "nan" not in answer("store_clusters", rows).lower()
+    assert as_figure(BY_NAME["store_clusters"].draw(rows))
+
+
+def test_seven_stores_are_not_grouped(small: duckdb.DuckDBPyConnection) -> None:
+    planted(small, 7)
+    rows = rows_of(small, "store_clusters")
+    assert rows.empty
+    assert warehouse.replace_table(small, "insights.store_clusters", rows) == 0
+    assert not BY_NAME["store_clusters"].answered(rows)[1]
+
+
+def test_stores_that_behave_the_same_are_not_grouped(small: duckdb.DuckDBPyConnection) -> None:
+    for store in range(1, 11):
+        describe(small, store, "a", "basic")
+        for day in range(5, 11):
+            sell(small, store, f"2015-01-{day:02d}")
+    assert rows_of(small, "store_clusters").empty
