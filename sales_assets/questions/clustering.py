@@ -63,7 +63,10 @@ def clustered(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     rows["cluster_is"] = rows["cluster"].map(descriptions(rows))
     first = ["store_id", "cluster", "cluster_stores", "cluster_is", "silhouette"]
     rows = rows[[*first, *(column for column in profiles if column not in first)]]
-    return rows.sort_values(["cluster", "store_id"], ignore_index=True)
+    # The most typical store of each group comes first.
+    rows = rows.sort_values(["silhouette", "store_id"], ascending=[False, True])
+    order = np.lexsort((rows["cluster"], rows.groupby("cluster").cumcount()))
+    return rows.iloc[order].reset_index(drop=True)
 
 
 def standardised(profiles: pd.DataFrame) -> pd.DataFrame:

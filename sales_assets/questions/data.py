@@ -24,7 +24,7 @@ def _overview(rows: pd.DataFrame) -> str:
         f"file speaks of ({percent(absent['share'], 1)}{in_stores}). "
         f"{_counted(repairs, 'opening')} had to be repaired and "
         f"{_counted(facts.loc['rows refused', 'rows'], 'row')} refused; "
-        f"{_counting(facts, selling['rows'])}."
+        f"{_counting(facts, selling['rows'])}{_planning(facts)}."
     )
 
 
@@ -38,6 +38,18 @@ def _counting(facts: pd.DataFrame, selling_days: int) -> str:
         return "customers were never counted"
     share = uncounted / selling_days
     return f"customers were not counted on {percent(share, 1)} of the selling days"
+
+
+def _planning(facts: pd.DataFrame) -> str:
+    if "planned store days" not in facts.index:
+        return ""
+    plan, derived = facts.loc["planned store days"], facts.loc["days that no plan speaks of"]
+    until = f"{plan['last_day'].day} {plan['last_day']:%B %Y}"
+    if derived["rows"] == 0:
+        return f", and the plan until {until} was delivered"
+    if derived["rows"] == plan["rows"]:
+        return f", and the plan until {until} is derived from the past"
+    return f", and {percent(derived['share'], 1)} of the plan until {until} is derived"
 
 
 def _draw_overview(rows: pd.DataFrame) -> Picture:

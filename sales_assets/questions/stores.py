@@ -27,7 +27,8 @@ def _customers(rows: pd.DataFrame) -> str:
         low, high = chain["pearson_lo_95"], chain["pearson_hi_95"]
         bounds = f", 95 % sure between {low:.2f} and {high:.2f}"
     alone = rows.loc[rows["slice"] == "store", "pearson"].median()
-    within = f", {alone:.2f} in the median store alone" if is_known(alone) else ""
+    has_others = chain["stores"] > 1 and is_known(alone)
+    within = f", {alone:.2f} in the median store alone" if has_others else ""
     return (
         f"Sales follow customers {_closeness(chain['pearson'])}: their correlation on an open day "
         f"is {chain['pearson']:.2f} (Pearson{bounds}; Spearman {chain['spearman']:.2f}){within}. "
@@ -216,6 +217,10 @@ QUESTIONS = (
         caveats="The chain's correlation mixes large stores with good days; a single store's is "
         "that of good days alone. Customers are those who bought, so that the correlation does "
         "not tell what more visitors would bring.",
+        shows=(
+            "slice", "value", "stores", "pearson", "pearson_lo_95", "pearson_hi_95", "spearman",
+            "basket", "basket_p10", "basket_p90",
+        ),
     ),
     Question(
         name="assortment_effect",
@@ -225,7 +230,8 @@ QUESTIONS = (
         draw=partial(_draw_effect, trait="assortment", held="store_type"),
         caveats="Not what a change of the assortment would do: larger assortments were given to "
         "stores that differ in place and size too. Sundays and other days on which fewer than "
-        "half of the stores sell are left out of the comparison.",
+        "half of the stores sell are left out of the comparison. Intervals are too narrow for a "
+        "handful of stores.",
     ),
     Question(
         name="store_type_effect",
@@ -235,7 +241,7 @@ QUESTIONS = (
         draw=partial(_draw_effect, trait="store_type", held="assortment"),
         caveats="Types differ in place, size and opening days too: not what a change of type would "
         "do. Sundays and other days on which fewer than half of the stores sell are left out of "
-        "the comparison.",
+        "the comparison. Intervals are too narrow for a handful of stores.",
     ),
     Question(
         name="store_clusters",
@@ -251,6 +257,6 @@ QUESTIONS = (
         says="One row a store: the group of stores that it behaves like, what sets that group "
         "apart, and the traits by which stores are grouped. Shares and lifts are relative; "
         "`silhouette` is 1 for a store that is like its own group alone, below 0 for one that is "
-        "more like another.",
+        "more like another. The most typical store of each group comes first.",
     ),
-)
+)  # fmt: skip

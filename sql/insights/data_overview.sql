@@ -14,7 +14,7 @@ sales_facts as (
             {place: 4, kind: 'gap', fact: 'days that no file speaks of', holds: is_absent},
             {
                 place: 5, kind: 'missing', fact: 'selling days without a count of customers',
-                holds: is_open and sales > 0 and customers is null
+                holds: is_open and sales > 0 and coalesce(customers, 0) = 0
             },
             {place: 6, kind: 'repair', fact: 'openings left blank', holds: is_open_inferred},
             {

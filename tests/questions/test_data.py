@@ -81,6 +81,10 @@ def test_repairs_refusals_and_the_plan_are_told(small: duckdb.DuckDBPyConnection
     assert "1 store from Monday 5 January 2015 to Monday 5 January 2015: 1 selling day" in text
     assert "1 opening had to be repaired and 1 row refused" in text
     assert "0 days that no file speaks of (0.0 %)" in text
+    assert "50.0 % of the plan until 7 January 2015 is derived" in text
+    small.execute("update cleaned.plan set is_derived = false")
+    told = answer("data_overview", BY_NAME["data_overview"].rows(small))
+    assert "the plan until 7 January 2015 was delivered" in told
     assert as_figure(BY_NAME["data_overview"].draw(table))
 
 
@@ -90,6 +94,7 @@ def test_repairs_refusals_and_the_plan_are_told(small: duckdb.DuckDBPyConnection
         ([100, 100], "customers were counted on every selling day"),
         ([100, None], "customers were not counted on 50.0 % of the selling days"),
         ([None, None], "customers were never counted"),
+        ([0, 0], "customers were never counted"),
     ],
 )
 def test_what_is_known_of_customers_is_told(

@@ -114,6 +114,7 @@ def test_one_store_has_no_interval(small: duckdb.DuckDBPyConnection) -> None:
     assert rows["slice"].tolist() == ["chain", "store type", "store"]
     text = answer("sales_customers", rows)
     assert "95 %" not in text
+    assert "median store" not in text
     assert "nan" not in text
     assert as_figure(BY_NAME["sales_customers"].draw(rows))
 
@@ -376,6 +377,9 @@ def test_groups_are_numbered_by_size(of_real: Ask) -> None:
     assert sizes.is_monotonic_decreasing
     assert (rows["cluster_stores"] == rows["cluster"].map(sizes)).all()
     assert 3 <= len(sizes) <= 6
+    assert rows["cluster"].head(len(sizes)).tolist() == sizes.index.tolist()
+    typical = rows.head(len(sizes)).set_index("cluster")["silhouette"]
+    assert (typical == rows.groupby("cluster")["silhouette"].max()).all()
 
 
 def test_groups_of_real_stores_are_the_best_by_silhouette(
