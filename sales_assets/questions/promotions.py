@@ -1,44 +1,388 @@
 """What promotions do, and where."""
 
+import numpy as np
 import pandas as pd
 
+from sales_assets.charts import BLUE, GREY, ORANGE
 from sales_assets.questions.picture import Panel, Picture, Series
-from sales_assets.questions.question import Question
-from sales_assets.questions.words import WEEKDAYS, between, change
+from sales_assets.questions.question import SALES_AND_STORES, NoAnswerError, Question
+from sales_assets.questions.ranking import SURE, ranked_promotions, top_size
+from sales_assets.questions.words import (
+    WEEKDAYS,
+    between,
+    change,
+    euros,
+    is_known,
+    listed,
+    number,
+    percent,
+)
+
+SALES_STORES_AND_PLAN = (*SALES_AND_STORES, "cleaned.plan")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+UNEVEN = 0.1  # Cramér's V from which on a slice is said to matter.
+RARE = 0.05
+NAMES = {
+    "is_open": "openings",
+    "is_promo": "promotions",
+    "state_holiday": "state holidays",
+    "is_school_holiday": "school holidays",
+    "weekday": "weekdays",
+    "quarter": "quarters",
+    "store_type": "store types",
+    "assortment": "assortments",
+    "competition_distance": "distances to competitors",
+    "runs_promo2": "stores in Promo2",
+    "promo2_starts_anew": "starts of a Promo2 round",
+}
+STORES_OF_A_RANKING = 10
+SHOWN_STORES = 10
+
+
+def _weekday(value: str) -> str:
+    return WEEKDAYS[int(value) - 1]
+
+
+def _one(rows: pd.DataFrame, column: str, value: str) -> pd.Series:
+    """Return the first row with this value."""
+    return rows.loc[rows[column] == value].iloc[0]
+
+
+def _sure(low: float, high: float, digits: int = 0) -> str:
+    """Return an interval in brackets; of what has none, nothing."""
+    return f" ({between(low, high, digits)})" if is_known(low, high) else ""
+
+
+def _distribution(rows: pd.DataFrame) -> str:
+    chain = _one(rows, "slice", "all")
+    if not 0 < chain["promo_share"] < 1:
+        raise NoAnswerError("it needs open days with and without promotions")
+    split = int(chain["split_days"])
+    together = (
+        f"on {number(split)} of {number(chain['promo_days'])} promotion days in some stores alone"
+        if split
+        else "the same days in all stores"
+    )
+    plan = (
+        f", and in the plan on {percent(chain['planned_share'])}"
+        if is_known(chain["planned_share"])
+        else ""
+    )
+    slices = rows[rows["slice"] != "all"].drop_duplicates("slice")
+    names = slices["slice"].str.replace("_", " ")
+    uneven = names[slices["cramers_v"] >= UNEVEN].tolist()
+    even = names[slices["cramers_v"] < UNEVEN].tolist()
+    week = rows[rows["slice"] == "weekday"]
+    never = [f"{_weekday(value)}s" for value in week.loc[week["promo_share"] == 0, "value"]]
+    spared = f" (never on {listed(never)})" if never and "weekday" in uneven else ""
+    depends = ", ".join(
+        [f"by {listed(uneven)} they differ{spared}"] * bool(uneven)
+        + [f"by {listed(even)} they hardly do" if uneven else f"by {listed(even)} they are even"]
+        * bool(even)
+    )
+    return (
+        f"Promotions are on {percent(chain['promo_share'])} of the open days{plan}: {together}; "
+        f"{depends}."
+    )
+
+
+def _draw_distribution(rows: pd.DataFrame) -> Picture:
+    def panel(kind: str, names: list[str], title: str, y_title: str) -> Panel:
+        some = rows[rows["slice"] == kind]
+        series = tuple(
+            Series(name, names, 100 * some[column], colour=colour)
+            for name, column, colour in (
+                ("history", "promo_share", None), ("plan", "planned_share", ORANGE),
+            )
+        )  # fmt: skip
+        return Panel(series, "", y_title, title=title)
+
+    week, year = rows[rows["slice"] == "weekday"], rows[rows["slice"] == "month"]
+    title = f"{percent(_one(rows, 'slice', 'all')['promo_share'])} of open days have a promotion"
+    panels = (
+        panel(
+            "weekday", [_weekday(day)[:3] for day in week["value"]], "weekdays", "% of open days"
+        ),
+        panel("month", [MONTHS[int(month) - 1] for month in year["value"]], "months", ""),
+    )
+    return Picture(title, panels)
+
+
+def _drift(rows: pd.DataFrame) -> str:
+    names = rows["covariate"].map(NAMES)
+    apart = [
+        f"{name} (PSI {psi:.1f})"
+        for name, psi, verdict in zip(names, rows["psi"], rows["verdict"], strict=True)
+        if verdict != "alike"
+    ]
+    if apart:
+        told = f"{number(len(rows) - len(apart))} of {len(rows)} covariates are distributed alike "
+        told += f"in the plan and in the history; not so {listed(apart)}"
+    else:
+        told = f"All {len(rows)} covariates are distributed alike in the plan and in the history"
+    if rows["psi_same_weeks"].notna().any():
+        seasonal = names[rows["verdict_same_weeks"].isin(["moved", "different"])].tolist()
+        told += "; against the same weeks of former years "
+        told += f"{listed(seasonal)} differ" if seasonal else "none differs"
+    rare = names[rows["stretches_as_far"] < RARE].tolist()
+    if rare:
+        told += f". Hardly any stretch of the history was as far off it in {listed(rare)}"
+    if rows["derived_share"].iloc[0] > 0:
+        told += (
+            f". {percent(rows['derived_share'].iloc[0])} of the plan is derived from the history"
+        )
+    return f"{told}."
+
+
+def _draw_drift(rows: pd.DataFrame) -> Picture:
+    names = [
+        NAMES[row.covariate]
+        if row.level == "yes"
+        else f"{NAMES[row.covariate]}: {row.level.replace('none', 'no holiday')}"
+        for row in rows.itertuples()
+    ]
+    samples = (
+        ("history", "history_share", GREY),
+        ("same weeks of former years", "same_weeks_share", BLUE),
+        ("plan", "plan_share", ORANGE),
+    )
+    series = tuple(
+        Series(name, names, 100 * rows[column].astype(float), colour=colour)
+        for name, column, colour in samples
+        if rows[column].notna().any()
+    )
+    panel = Panel(series, "% of store days", "", kind="dots", is_horizontal=True)
+    alike = int((rows["verdict"] == "alike").sum())
+    title = f"Plan and history are alike in {alike} of {len(rows)} covariates"
+    return Picture(f"{title}; the farthest apart come first", (panel,))
 
 
 def _effect(rows: pd.DataFrame) -> str:
-    best = rows.loc[rows["sales_lift"].idxmax()]
-    least = rows.loc[rows["sales_lift"].idxmin()]
-    return (
-        f"A promotion lifts sales most on {WEEKDAYS[int(best['weekday']) - 1]}s, by "
-        f"{change(best['sales_lift'])} ({between(best['lift_lo_95'], best['lift_hi_95'])}), and "
-        f"least on {WEEKDAYS[int(least['weekday']) - 1]}s, by {change(least['sales_lift'])}."
+    chain = _one(rows, "slice", "all")
+    week = rows[rows["slice"] == "weekday"]
+    best, least = week.loc[week["sales_lift"].idxmax()], week.loc[week["sales_lift"].idxmin()]
+    told = (
+        f"With a promotion a store sells {change(chain['sales_lift'])} on the same weekday"
+        f"{_sure(chain['lift_lo_95'], chain['lift_hi_95'])}"
     )
+    if is_known(chain["lift_lo_95"]) and chain["lift_lo_95"] <= 0 <= chain["lift_hi_95"]:
+        told += ", which may be nothing"
+    if len(week) > 1:
+        told += (
+            f": most on {_weekday(best['value'])}s ({change(best['sales_lift'])}), "
+            f"least on {_weekday(least['value'])}s ({change(least['sales_lift'])})"
+        )
+    return f"{told}.{_composition(chain)}"
+
+
+def _composition(chain: pd.Series) -> str:
+    """Return whether a lift is one of customers or of baskets, where customers are counted."""
+    customers, basket = chain["customer_lift"], chain["basket_lift"]
+    if not is_known(customers, basket):
+        return ""
+    if customers > 0 and basket > 0:
+        share = chain["customer_share"]
+        return (
+            f" {percent(share)} of the lift are more customers ({change(customers)}), the other "
+            f"{percent(1 - round(share, 2))} larger baskets ({change(basket)})."
+        )
+    return f" Customers change by {change(customers)}, baskets by {change(basket)}."
 
 
 def _draw_effect(rows: pd.DataFrame) -> Picture:
-    lift = Series(
-        "sales",
-        [WEEKDAYS[int(day) - 1] for day in rows["weekday"]],
-        100 * rows["sales_lift"],
-        100 * rows["lift_lo_95"],
-        100 * rows["lift_hi_95"],
+    week = rows[rows["slice"] == "weekday"]
+    kinds = rows[rows["slice"].isin(["store_type", "assortment"])]
+    measures = (
+        ("sales", "sales_lift", "lift_lo_95", "lift_hi_95"),
+        ("customers", "customer_lift", "customer_lo_95", "customer_hi_95"),
+        ("basket", "basket_lift", "basket_lo_95", "basket_hi_95"),
     )
-    return Picture(
-        "What a promotion adds to a day's sales, by weekday",
-        (Panel((lift,), "", "lift of sales, %", line_at=0),),
+
+    def panel(some: pd.DataFrame, names: list[str], title: str, y_title: str) -> Panel:
+        series = tuple(
+            Series(name, names, *(100 * some[column].astype(float) for column in columns))
+            for name, *columns in measures
+            if some[columns[0]].notna().any()
+        )
+        return Panel(series, "", y_title, kind="dots", title=title, line_at=0)
+
+    days = [_weekday(day)[:3] for day in week["value"]]
+    panels = [panel(week, days, "weekdays", "more with a promotion, %")]
+    if len(kinds):
+        names = [f"type {row.value}" if row.slice == "store_type" else row.value
+                 for row in kinds.itertuples()]  # fmt: skip
+        panels.append(panel(kinds, names, "store types and assortments", ""))
+    chain = _one(rows, "slice", "all")
+    title = f"Sales change by {change(chain['sales_lift'])} with a promotion"
+    return Picture(title, tuple(panels))
+
+
+def _targeting(rows: pd.DataFrame) -> str:
+    if len(rows) < STORES_OF_A_RANKING:
+        raise NoAnswerError(f"a ranking needs {STORES_OF_A_RANKING} stores, and has {len(rows)}")
+    best, size = rows.iloc[0], top_size(len(rows))
+    likely = int((rows["chance_of_top_tenth"] > 1 / 2).sum())
+    days = rows["days_of_promo_week"].median()
+    top, bottom = rows.head(size), rows.tail(size)
+    moved = days * (top["gain_eur"].mean() - bottom["gain_eur"].mean())
+    margin = days * np.hypot(_margin_of_mean(top), _margin_of_mean(bottom))
+    ranks = f"{number(best['rank_lo_95'])} to {number(best['rank_hi_95'])} of {number(len(rows))}"
+    return (
+        f"Store {best['store_id']} gains most: {euros(best['gain_eur'])} a promotion day "
+        f"({change(best['lift'])}), and its rank is 95 % sure within {ranks}; {number(likely)} "
+        f"stores are more likely than not among the best {number(size)}. A promotion week of "
+        f"{number(days)} days in a store of the best tenth instead of one of the last is worth "
+        f"{euros(moved)} (95 % sure between {euros(moved - margin)} and {euros(moved + margin)})."
     )
+
+
+def _margin_of_mean(rows: pd.DataFrame) -> float:
+    """Return half the 95 % interval of the mean gain of some stores, in EUR a day."""
+    errors = (rows["gain_hi_95"] - rows["gain_lo_95"]) / (2 * SURE)
+    return float(SURE * np.sqrt((errors**2).sum()) / len(rows))
+
+
+def _draw_targeting(rows: pd.DataFrame) -> Picture:
+    ends = pd.concat([rows.head(SHOWN_STORES), rows.tail(len(rows) - SHOWN_STORES)
+                      .tail(SHOWN_STORES)])  # fmt: skip
+    names = [f"{row.rank}. store {row.store_id}" for row in ends.itertuples()]
+    gains = Series("gain", names, ends["gain_eur"], ends["gain_lo_95"], ends["gain_hi_95"])
+    lifts = Series(
+        "lift", names, *(100 * ends[column] for column in ("lift", "lift_lo_95", "lift_hi_95"))
+    )
+    panels = tuple(
+        Panel((series,), title, "", kind="dots", is_horizontal=True, line_at=0)
+        for series, title in ((gains, "EUR a promotion day"), (lifts, "% of a day without"))
+    )
+    return Picture("What a promotion adds, in the stores where it is most and least EUR", panels)
+
+
+def _promo2(rows: pd.DataFrame) -> str:
+    anew = rows[(rows["comparison"] == "starts anew") & (rows["value"] == "all rounds")]
+    joins = rows[rows["comparison"] == "joins"]
+    level = rows[rows["comparison"] == "takes part"]
+    told = []
+    if len(anew):
+        row = anew.iloc[0]
+        told.append(f"in the months in which Promo2 starts anew, {_told_effect(row)}")
+    if len(joins):
+        row = joins.iloc[0]
+        told.append(f"in the half year from joining on, {_told_effect(row)}")
+    if not told:
+        raise NoAnswerError("no store's Promo2 can be compared with months or stores without it")
+    text = f"Beyond what stores without it saw: {'; '.join(told)}."
+    if len(level):
+        row = level.iloc[0]
+        gap = row["sales_effect"]
+        text += f" The stores that take part sell {change(gap)} compared with others of their kind"
+        text += f"{_sure(row['sales_lo_95'], row['sales_hi_95'])}."
+    return text
+
+
+def _told_effect(row: pd.Series) -> str:
+    low, high = row["sales_lo_95"], row["sales_hi_95"]
+    stores = f"{number(row['stores'])} {'store' if row['stores'] == 1 else 'stores'}"
+    effect = change(row["sales_effect"], 1)
+    if not is_known(low, high):
+        return f"{stores} sold {effect}, too few for an interval"
+    sure = f"({between(low, high, 1)})"
+    if low <= 0 <= high:
+        return f"the sales of {stores} show no sure change: {effect} {sure}"
+    return f"{stores} sold {effect} {sure}"
+
+
+def _draw_promo2(rows: pd.DataFrame) -> Picture:
+    def dots(some: pd.DataFrame, names: list[str]) -> tuple[Series, ...]:
+        measures = (
+            ("sales", ("sales_effect", "sales_lo_95", "sales_hi_95")),
+            ("customers", ("customers_effect", "customers_lo_95", "customers_hi_95")),
+        )
+        return tuple(
+            Series(name, names, *(100 * some[column].astype(float) for column in columns))
+            for name, columns in measures
+            if some[columns[0]].notna().any()
+        )
+
+    panels = []
+    main = rows[rows["comparison"].isin(["starts anew", "joins"])]
+    if len(main):
+        names = ["joining" if row.comparison == "joins" else row.value for row in main.itertuples()]
+        names = [name.replace(", ", " ") for name in names]
+        panels.append(
+            Panel(dots(main, names), "change, %", "", kind="dots", is_horizontal=True, line_at=0,
+                  title="months it starts anew, and joining")
+        )  # fmt: skip
+    course = rows[rows["comparison"] == "weeks from joining"]
+    if len(course):
+        panels.append(
+            Panel(dots(course, course["value"].tolist()), "first of eight weeks from joining", "",
+                  kind="dots", line_at=0, title="against the eight weeks before joining, %")
+        )  # fmt: skip
+    return Picture("Promo2: sales against stores without it", tuple(panels))
 
 
 QUESTIONS = (
     Question(
+        name="promo_distribution",
+        asks="Are promotions spread evenly over the week, the year and the stores?",
+        needs="open days",
+        answer=_distribution,
+        draw=_draw_distribution,
+        caveats="Cramér's V from 0.1 on is called uneven. It is no test: promotions are planned "
+        "for whole weeks, not drawn by lot, so what is uneven is so on purpose or by the calendar.",
+        reads=SALES_STORES_AND_PLAN,
+        shows=("slice", "value", "open_store_days", "promo_days", "promo_share", "planned_share",
+               "cramers_v", "verdict"),
+    ),
+    Question(
+        name="plan_drift",
+        asks="Is the coming plan like the history that the models learnt from?",
+        needs="a history and a plan",
+        answer=_drift,
+        draw=_draw_drift,
+        caveats="A PSI from 0.1 on is called moved, from 0.25 on different. A plan of some weeks "
+        "holds one season alone: the same weeks of former years tell whether more than that is "
+        "behind it. Of many covariates one may look rare by chance.",
+        reads=SALES_STORES_AND_PLAN,
+        shows=("covariate", "level", "history_share", "same_weeks_share", "plan_share", "psi",
+               "stretches_as_far", "verdict", "verdict_same_weeks"),
+    ),
+    Question(
         name="promo_effect",
-        asks="How much more do stores sell with a promotion?",
+        asks="How much more do stores sell with a promotion, and is it more customers?",
         needs="days with and without promotions on the same weekday",
         answer=_effect,
         draw=_draw_effect,
-        caveats="The interval is over stores: what all stores share in a promotion week is not "
-        "in it. Promotions run in alternate weeks and are not drawn by lot.",
+        caveats="Promotions run in alternate weeks and are not drawn by lot, and what is bought "
+        "earlier for their sake is not taken off. The intervals hold what stores differ by and "
+        "what all stores of a week share; a kind with one store has none.",
+        shows=("slice", "value", "stores", "sales_lift", "lift_lo_95", "lift_hi_95",
+               "customer_lift", "basket_lift", "customer_share"),
     ),
-)
+    Question(
+        name="promo_targeting",
+        asks="In which stores does a promotion pay most, and what would moving a week be worth?",
+        needs="days with and without promotions on the same weekday",
+        answer=_targeting,
+        draw=_draw_targeting,
+        caveats="Of sales, not of profit: neither margins nor the cost of a promotion are known. "
+        "In EUR large stores come first. All stores have always had the same promotion days, so "
+        "what a promotion in one store alone would do was never seen. The intervals leave out what "
+        "all stores share, which moves no rank.",
+        compute=ranked_promotions,
+        shows=("rank", "rank_lo_95", "rank_hi_95", "store_id", "gain_eur", "gain_lo_95",
+               "gain_hi_95", "chance_of_top_tenth", "lift", "lift_rank"),
+    ),
+    Question(
+        name="promo2_effect",
+        asks="What does the recurring promotion Promo2 bring?",
+        needs="stores in Promo2 and stores without it",
+        answer=_promo2,
+        draw=_draw_promo2,
+        caveats="Stores are not in Promo2 by lot: weaker ones take part, so the difference of "
+        "level is no effect of it. Stores that joined were perhaps already changing: the weeks "
+        "before joining show it.",
+        shows=("comparison", "value", "stores", "control_stores", "sales_effect", "sales_lo_95",
+               "sales_hi_95", "customers_effect"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,110 @@
+-- One row a store: what a promotion adds to its day, in EUR and as a share, and its place among the
+-- stores with how sure that is. The lift is that of the mean weekday, against days without
+-- promotion, after what all stores of a day share was taken off.
+with
+
+days as (
+    select
+        store_id,
+        date,
+        cast(isodow(date) as tinyint) as weekday,
+        is_promo,
+        sales,
+        ln(sales) as log_sales,
+        ln(sales) - avg(ln(sales)) over (partition by store_id, isodow(date), is_promo) as surprise
+    from cleaned.sales
+    where is_open and sales > 0
+),
+
+chain_days as (
+    select date, avg(surprise) as surprise from days group by date
+),
+
+adjusted as (
+    select
+        days.store_id,
+        date_trunc('week', days.date) as week,
+        days.weekday,
+        days.is_promo,
+        days.sales,
+        days.log_sales - chain_days.surprise as log_sales
+    from days
+    inner join chain_days using (date)
+),
+
+sides as (
+    select
+        store_id,
+        weekday,
+        is_promo,
+        count(*) as days,
+        avg(sales) as sales,
+        avg(log_sales) as log_sales
+    from adjusted
+    group by store_id, weekday, is_promo
+),
+
+cells as (
+    select
+        with_promo.store_id,
+        with_promo.weekday,
+        with_promo.days as promo_days,
+        without.sales as plain_sales,
+        with_promo.log_sales - without.log_sales as log_lift
+    from sides as with_promo
+    inner join sides as without
+        on
+            without.store_id = with_promo.store_id
+            and without.weekday = with_promo.weekday
+            and not without.is_promo
+    where with_promo.is_promo
+),
+
+store_lifts as (
+    select
+        store_id,
+        count(*) as cells,
+        sum(promo_days) as promo_days,
+        avg(plain_sales) as plain_sales,
+        avg(log_lift) as log_lift
+    from cells
+    group by store_id
+),
+
+-- How a week's surprises move a store's lift: days of one week are no evidence of their own.
+store_weeks as (
+    select
+        adjusted.store_id,
+        adjusted.week,
+        count(*) filter (where adjusted.is_promo) as promo_days,
+        sum(
+            if(adjusted.is_promo, 1, -1) * (adjusted.log_sales - sides.log_sales) / sides.days
+        ) as surprise
+    from adjusted
+    inner join sides using (store_id, weekday, is_promo)
+    inner join cells using (store_id, weekday)
+    group by adjusted.store_id, adjusted.week
+),
+
+noise as (
+    select
+        store_id,
+        sqrt(sum(surprise ** 2)) as surprise,
+        median(promo_days) filter (where promo_days > 0) as days_of_promo_week
+    from store_weeks
+    group by store_id
+)
+
+select
+    store_lifts.store_id,
+    stores.store_type,
+    stores.assortment,
+    store_lifts.promo_days,
+    noise.days_of_promo_week,
+    store_lifts.plain_sales,
+    store_lifts.log_lift,
+    noise.surprise / store_lifts.cells as log_lift_error
+from store_lifts
+inner join noise using (store_id)
+left join cleaned.stores as stores using (store_id)
+order by store_lifts.store_id
