@@ -75,14 +75,14 @@ def _distribution(rows: pd.DataFrame) -> str:
     week = rows[rows["slice"] == "weekday"]
     never = [f"{_weekday(value)}s" for value in week.loc[week["promo_share"] == 0, "value"]]
     spared = f" (never on {listed(never)})" if never and "weekday" in uneven else ""
-    depends = ", ".join(
-        [f"by {listed(uneven)} they differ{spared}"] * bool(uneven)
-        + [f"by {listed(even)} they hardly do" if uneven else f"by {listed(even)} they are even"]
-        * bool(even)
-    )
+    depends = []
+    if uneven:
+        depends.append(f"by {listed(uneven)} they differ{spared}")
+    if even:
+        depends.append(f"by {listed(even)} they {'hardly do' if uneven else 'hardly differ'}")
     return (
         f"Promotions are on {percent(chain['promo_share'])} of the open days{plan}: {together}; "
-        f"{depends}."
+        f"{', '.join(depends)}."
     )
 
 
@@ -124,7 +124,8 @@ def _drift(rows: pd.DataFrame) -> str:
         seasonal = names[rows["verdict_same_weeks"].isin(["moved", "different"])].tolist()
         told += "; against the same weeks of former years "
         told += f"{listed(seasonal)} differ" if seasonal else "none differs"
-    rare = names[rows["stretches_as_far"] < RARE].tolist()
+    enough = rows["stretches"] >= 1 / RARE
+    rare = names[enough & (rows["stretches_as_far"] < RARE)].tolist()
     if rare:
         told += f". Hardly any stretch of the history was as far off it in {listed(rare)}"
     if rows["derived_share"].iloc[0] > 0:
@@ -274,8 +275,8 @@ def _promo2(rows: pd.DataFrame) -> str:
     if len(level):
         row = level.iloc[0]
         gap = row["sales_effect"]
-        text += f" The stores that take part sell {change(gap)} compared with others of their kind"
-        text += f"{_sure(row['sales_lo_95'], row['sales_hi_95'])}."
+        text += f" The level of stores that take part differs by {change(gap)} from others of"
+        text += f" their kind{_sure(row['sales_lo_95'], row['sales_hi_95'])}."
     return text
 
 

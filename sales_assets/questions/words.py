@@ -12,8 +12,8 @@ def percent(share: float, digits: int = 0) -> str:
 
 def change(share: float, digits: int = 0) -> str:
     """Return a relative change with its sign: 0.123 is `+12 %`, -0.05 is `-5 %`."""
-    text = f"{100 * share:+,.{digits}f} %"
-    return text.replace("-0 %", "0 %").replace("+0 %", "0 %")
+    text = f"{100 * share:+,.{digits}f}"
+    return f"{text if text.strip('+-0.') else text[1:]} %"
 
 
 def between(low: float, high: float, digits: int = 0) -> str:

@@ -35,6 +35,28 @@ members as (
     where store_id in (select store_id from days)
 ),
 
+-- What stores without Promo2 see on a day is no part of its effect.
+control_days as (
+    select
+        days.date,
+        avg(days.sales_surprise) as sales_surprise,
+        avg(days.customers_surprise) as customers_surprise
+    from days
+    inner join members using (store_id)
+    where members.is_control
+    group by days.date
+),
+
+beyond as (
+    select
+        days.store_id,
+        days.date,
+        days.sales_surprise - control_days.sales_surprise as sales_surprise,
+        days.customers_surprise - control_days.customers_surprise as customers_surprise
+    from days
+    inner join control_days using (date)
+),
+
 store_periods as (
     select
         store_id,
@@ -44,7 +66,7 @@ store_periods as (
         count(*) as sales_days,
         sum(customers_surprise) as customers,
         count(customers_surprise) as customers_days
-    from days
+    from beyond
     group by store_id, date_trunc('month', date)
     union all
     select
@@ -55,7 +77,7 @@ store_periods as (
         count(*),
         sum(customers_surprise),
         count(customers_surprise)
-    from days
+    from beyond
     group by store_id, date_trunc('week', date)
 ),
 
@@ -167,32 +189,10 @@ contrasts as (
         members.store_id, members.is_control
 ),
 
-control_means as (
-    select
-        comparison, value, promo2_since, promo2_months,
-        avg(sales) as sales,
-        avg(customers) as customers
-    from contrasts
-    where is_control and sales is not null
-    group by comparison, value, promo2_since, promo2_months
-),
-
 treated as (
-    select
-        contrasts.comparison,
-        contrasts.value,
-        contrasts.promo2_since,
-        contrasts.promo2_months,
-        contrasts.sales - control_means.sales as sales,
-        contrasts.customers - control_means.customers as customers
+    select comparison, value, promo2_since, promo2_months, sales, customers
     from contrasts
-    inner join control_means
-        on
-            control_means.comparison = contrasts.comparison
-            and control_means.value = contrasts.value
-            and control_means.promo2_since = contrasts.promo2_since
-            and control_means.promo2_months is not distinct from contrasts.promo2_months
-    where not contrasts.is_control and contrasts.sales is not null
+    where not is_control and sales is not null
 ),
 
 -- Stores without Promo2 are a sample too, and serve all that take part: what each of them would

@@ -1,13 +1,14 @@
 -- One row a slice (the chain, a weekday, a store type, an assortment) and its value: how much more
 -- the same store sells on the same weekday with a promotion, in sales, customers and basket. Each
--- store counts once. The intervals are clustered by store and by week (Cameron, Gelbach and Miller,
--- 2011): what all stores of a week share is no evidence from each of them.
+-- store counts once. The intervals are clustered by store and by four weeks (Cameron, Gelbach and
+-- Miller, 2011): what all stores share is no evidence from each of them, and what lasts for weeks
+-- cancels out between promotions and the weeks beside them.
 with
 
 days as (
     select
         store_id,
-        date_trunc('week', date) as week,
+        (date - date '2000-01-03') // 28 as block,
         cast(isodow(date) as tinyint) as weekday,
         is_promo,
         ln(sales) as log_sales,
@@ -51,7 +52,7 @@ cells as (
 surprises as (
     select
         days.store_id,
-        days.week,
+        days.block,
         days.weekday,
         if(days.is_promo, 1, -1) * (days.log_sales - sides.log_sales) / sides.sales_days as sales,
         if(days.is_promo, 1, -1) * (days.log_customers - sides.log_customers)
@@ -77,16 +78,16 @@ store_lifts as (
     group by grouping sets ((store_id), (store_id, weekday))
 ),
 
-store_weeks as (
+store_blocks as (
     select
         store_id,
-        week,
+        block,
         weekday,
         sum(sales) as sales,
         sum(customers) as customers,
         sum(basket) as basket
     from surprises
-    group by grouping sets ((store_id, week), (store_id, week, weekday))
+    group by grouping sets ((store_id, block), (store_id, block, weekday))
 ),
 
 slices as (
@@ -121,40 +122,43 @@ over_stores as (
     group by slices.slice, slices.value, slices.weekday
 ),
 
--- A week's surprises summed over stores, and the sum of their squares, which the variance over
+-- Surprises of four weeks summed over stores, and the sum of their squares, which the variance over
 -- stores holds already.
-over_weeks as (
+over_blocks as (
     select
         slices.slice,
         slices.value,
         slices.weekday,
-        store_weeks.week,
-        sum(store_weeks.sales / lifts.cells) as sales,
-        sum(store_weeks.customers / lifts.cells) as customers,
-        sum(store_weeks.basket / lifts.cells) as basket,
-        sum((store_weeks.sales / lifts.cells) ** 2) as sales_alone,
-        sum((store_weeks.customers / lifts.cells) ** 2) as customers_alone,
-        sum((store_weeks.basket / lifts.cells) ** 2) as basket_alone
+        store_blocks.block,
+        sum(store_blocks.sales / lifts.cells) as sales,
+        sum(store_blocks.customers / lifts.cells) as customers,
+        sum(store_blocks.basket / lifts.cells) as basket,
+        sum((store_blocks.sales / lifts.cells) ** 2) as sales_alone,
+        sum((store_blocks.customers / lifts.cells) ** 2) as customers_alone,
+        sum((store_blocks.basket / lifts.cells) ** 2) as basket_alone
     from slices
     inner join store_lifts as lifts
         on
             lifts.store_id = slices.store_id
             and lifts.weekday is not distinct from slices.weekday
-    inner join store_weeks
+    inner join store_blocks
         on
-            store_weeks.store_id = slices.store_id
-            and store_weeks.weekday is not distinct from slices.weekday
-    group by slices.slice, slices.value, slices.weekday, store_weeks.week
+            store_blocks.store_id = slices.store_id
+            and store_blocks.weekday is not distinct from slices.weekday
+    group by slices.slice, slices.value, slices.weekday, store_blocks.block
 ),
 
 shared as (
     select
         slice,
         value,
-        greatest(sum(sales ** 2 - sales_alone), 0) as sales_variance,
-        greatest(sum(customers ** 2 - customers_alone), 0) as customers_variance,
-        greatest(sum(basket ** 2 - basket_alone), 0) as basket_variance
-    from over_weeks
+        greatest(sum(sales ** 2 - sales_alone), 0) * count(*) / nullif(count(*) - 1, 0)
+            as sales_variance,
+        greatest(sum(customers ** 2 - customers_alone), 0) * count(*) / nullif(count(*) - 1, 0)
+            as customers_variance,
+        greatest(sum(basket ** 2 - basket_alone), 0) * count(*) / nullif(count(*) - 1, 0)
+            as basket_variance
+    from over_blocks
     group by slice, value
 ),
 

@@ -24,6 +24,7 @@ adjusted as (
     select
         days.store_id,
         date_trunc('week', days.date) as week,
+        (days.date - date '2000-01-03') // 28 as block,
         days.weekday,
         days.is_promo,
         days.sales,
@@ -71,28 +72,39 @@ store_lifts as (
     group by store_id
 ),
 
--- How a week's surprises move a store's lift: days of one week are no evidence of their own.
-store_weeks as (
+promo_weeks as (
+    select store_id, median(days) as days_of_promo_week
+    from (
+        select store_id, week, count(*) as days
+        from adjusted
+        where is_promo
+        group by store_id, week
+    )
+    group by store_id
+),
+
+-- How surprises of four weeks move a store's lift: days of one week are no evidence of their own,
+-- and what lasts for weeks cancels out between promotions and the weeks beside them.
+store_blocks as (
     select
         adjusted.store_id,
-        adjusted.week,
-        count(*) filter (where adjusted.is_promo) as promo_days,
+        adjusted.block,
         sum(
             if(adjusted.is_promo, 1, -1) * (adjusted.log_sales - sides.log_sales) / sides.days
         ) as surprise
     from adjusted
     inner join sides using (store_id, weekday, is_promo)
     inner join cells using (store_id, weekday)
-    group by adjusted.store_id, adjusted.week
+    group by adjusted.store_id, adjusted.block
 ),
 
 noise as (
     select
         store_id,
-        sqrt(sum(surprise ** 2)) as surprise,
-        median(promo_days) filter (where promo_days > 0) as days_of_promo_week
-    from store_weeks
+        sqrt(sum(surprise ** 2) * count(*) / (count(*) - 1)) as surprise
+    from store_blocks
     group by store_id
+    having count(*) > 1
 )
 
 select
@@ -100,11 +112,12 @@ select
     stores.store_type,
     stores.assortment,
     store_lifts.promo_days,
-    noise.days_of_promo_week,
+    promo_weeks.days_of_promo_week,
     store_lifts.plain_sales,
     store_lifts.log_lift,
     noise.surprise / store_lifts.cells as log_lift_error
 from store_lifts
 inner join noise using (store_id)
+inner join promo_weeks using (store_id)
 left join cleaned.stores as stores using (store_id)
 order by store_lifts.store_id

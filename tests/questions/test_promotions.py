@@ -1,36 +1,436 @@
 """Promotions: what they add, found again where it is known and counted a second way elsewhere."""
 
+from collections.abc import Iterator
+from datetime import date, timedelta
+
 import duckdb
 import numpy as np
 import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
 
-from sales_assets.sources.sample_facts import EFFECTS
-from tests.questions.conftest import Ask, answer
+from sales_assets import warehouse
+from sales_assets.questions.figure import as_figure
+from sales_assets.questions.promotions import QUESTIONS
+from sales_assets.questions.ranking import ranked_promotions, shrunken
+from sales_assets.settings import Settings
+from sales_assets.sources.sample_facts import EFFECTS, SPREAD
+from tests.questions.conftest import BY_NAME, Ask, answer
+
+NAMES = [question.name for question in QUESTIONS]
+MONDAY = date(2014, 1, 6)
+
+
+def open_days(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    days = con.execute(
+        "from cleaned.sales left join cleaned.stores using (store_id) where is_open and sales > 0"
+    ).df()
+    days["weekday"] = days["date"].dt.dayofweek + 1
+    days["log_sales"] = np.log(days["sales"])
+    return days
+
+
+@pytest.fixture
+def tiny(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse with the columns of the cleaned tables, and no rows."""
+    with warehouse.in_memory(settings) as con:
+        con.execute(
+            "create table cleaned.sales (store_id integer, date date, sales double, "
+            "customers integer, is_open boolean, is_promo boolean, state_holiday varchar, "
+            "is_school_holiday boolean, is_absent boolean)"
+        )
+        con.execute(
+            "create table cleaned.stores (store_id integer, store_type varchar, "
+            "assortment varchar, competition_distance_m double, promo2_since date, "
+            "promo2_months tinyint[])"
+        )
+        con.execute(
+            "create table cleaned.plan (store_id integer, date date, is_open boolean, "
+            "is_promo boolean, state_holiday varchar, is_school_holiday boolean, "
+            "is_derived boolean)"
+        )
+        yield con
+
+
+def add_store(
+    con: duckdb.DuckDBPyConnection,
+    store_id: int,
+    *,
+    weeks: int = 4,
+    lift: float = 1.5,
+    customers: int | None = None,
+    promo2_since: date | None = None,
+) -> None:
+    """Add weeks of Mondays to Fridays of EUR 100 a day, every second one in promotion."""
+    for day in range(7 * weeks):
+        when = MONDAY + timedelta(days=day)
+        is_open, is_promo = when.isoweekday() < 6, when.isoweekday() < 6 and (day // 7) % 2 == 0
+        con.execute(
+            "insert into cleaned.sales values (?, ?, ?, ?, ?, ?, 'none', false, false)",
+            [store_id, when, 100 * is_open * (lift if is_promo else 1), customers, is_open,
+             is_promo],
+        )  # fmt: skip
+    con.execute(
+        "insert into cleaned.stores values (?, 'a', 'basic', null, ?, ?)",
+        [store_id, promo2_since, [1, 4, 7, 10] if promo2_since else None],
+    )
+
+
+def add_plan(con: duckdb.DuckDBPyConnection, *, first: date, days: int, is_promo: bool) -> None:
+    con.execute(
+        "insert into cleaned.plan select store_id, cast(day as date), isodow(day) < 6, "
+        "? and isodow(day) < 6, 'none', false, true from cleaned.stores, "
+        "generate_series(cast(? as date), cast(? as date) + ?, interval 1 day) as series (day)",
+        [is_promo, first, first, days - 1],
+    )
+
+
+def rows_of(con: duckdb.DuckDBPyConnection, name: str) -> pd.DataFrame:
+    return BY_NAME[name].rows(con)
+
+
+# Every question.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_day_there_is_no_answer(tiny: duckdb.DuckDBPyConnection, name: str) -> None:
+    rows = rows_of(tiny, name)
+    assert rows.empty
+    assert BY_NAME[name].answered(rows)[0].startswith("No answer")
+
+
+@pytest.mark.parametrize("stores", [1, 2, 12])
+@pytest.mark.parametrize("name", NAMES)
+def test_chains_without_customers_plan_or_promo2_have_sentences_without_nan(
+    tiny: duckdb.DuckDBPyConnection, name: str, stores: int
+) -> None:
+    for store_id in range(1, stores + 1):
+        add_store(tiny, store_id, lift=1 + store_id / 10)
+    rows = rows_of(tiny, name)
+    text, is_answered = BY_NAME[name].answered(rows)
+    assert "nan" not in text.lower()
+    assert is_answered == (
+        name in {"promo_distribution", "promo_effect"} or (name == "promo_targeting" and stores > 9)
+    )
+    if is_answered:
+        as_figure(BY_NAME[name].draw(rows))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_promotions_no_effect_is_told(tiny: duckdb.DuckDBPyConnection, name: str) -> None:
+    add_store(tiny, 1)
+    tiny.execute("update cleaned.sales set is_promo = false")
+    assert not BY_NAME[name].answered(rows_of(tiny, name))[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stores_without_attributes_are_no_error(tiny: duckdb.DuckDBPyConnection, name: str) -> None:
+    for store_id in range(1, 13):
+        add_store(tiny, store_id, lift=1 + store_id / 10)
+    add_plan(tiny, first=MONDAY + timedelta(days=28), days=7, is_promo=True)
+    tiny.execute("delete from cleaned.stores")
+    rows = rows_of(tiny, name)
+    text, is_answered = BY_NAME[name].answered(rows)
+    assert "nan" not in text.lower()
+    assert is_answered == (name != "promo2_effect")
+    if is_answered:
+        as_figure(BY_NAME[name].draw(rows))
+
+
+# How promotions are spread.
+
+
+def test_shares_of_promotion_are_those_of_a_group_by(
+    real: duckdb.DuckDBPyConnection, of_real: Ask
+) -> None:
+    days, rows = open_days(real), of_real("promo_distribution")
+    days["month"] = days["date"].dt.month
+    for kind in ("weekday", "month", "store_type"):
+        found = rows[rows["slice"] == kind]["promo_share"].to_numpy()
+        np.testing.assert_allclose(found, days.groupby(kind)["is_promo"].mean().to_numpy())
+
+
+def test_dependence_is_cramers_v_of_the_cross_table(
+    real: duckdb.DuckDBPyConnection, of_real: Ask
+) -> None:
+    days, rows = open_days(real), of_real("promo_distribution")
+    for kind in ("weekday", "store_id"):
+        # With two columns, V is the root of the R squared of promotion on the slice.
+        explained = days["is_promo"].astype(float).groupby(days[kind]).transform("mean").var()
+        found = rows.loc[rows["slice"] == kind.removesuffix("_id"), "cramers_v"].iloc[0]
+        assert found == pytest.approx(np.sqrt(explained / days["is_promo"].astype(float).var()))
+
+
+def test_a_promotion_of_some_stores_alone_is_told(tiny: duckdb.DuckDBPyConnection) -> None:
+    add_store(tiny, 1)
+    add_store(tiny, 2)
+    assert "the same days in all stores" in answer(
+        "promo_distribution", rows_of(tiny, "promo_distribution")
+    )
+    tiny.execute("update cleaned.sales set is_promo = false where store_id = 2 and date < ?",
+                 [MONDAY + timedelta(days=7)])  # fmt: skip
+    text = answer("promo_distribution", rows_of(tiny, "promo_distribution"))
+    assert "on 5 of 10 promotion days in some stores alone" in text
+    assert "by store they differ" in text
+    assert "by weekday, month, year, store type and assortment they hardly do" in text
+
+
+# Whether the plan is like the history.
+
+
+def test_psi_is_that_of_cross_tables(real: duckdb.DuckDBPyConnection, of_real: Ask) -> None:
+    rows = of_real("plan_drift").set_index("covariate")
+    history = real.execute("from cleaned.sales where not is_absent").df()
+    plan = real.execute("from cleaned.plan").df()
+    cases = (("is_open", slice(None)), ("state_holiday", slice(None)), ("is_promo", "open"))
+    for covariate, which in cases:
+        old, new = (
+            (frame[frame["is_open"]] if which == "open" else frame)[covariate]
+            .value_counts(normalize=True)
+            for frame in (history, plan)
+        )  # fmt: skip
+        both = pd.concat([old, new], axis=1, keys=["old", "new"]).fillna(0)
+        floor = both.clip(lower=1e-4)
+        psi = ((floor["new"] - floor["old"]) * np.log(floor["new"] / floor["old"])).sum()
+        assert rows.loc[covariate, "psi"] == pytest.approx(psi)
+        gap = (both["new"] - both["old"]).abs().sum() / 2
+        assert rows.loc[covariate, "distance"] == pytest.approx(gap)
+
+
+def test_stretches_are_those_of_a_loop_over_weeks(
+    real: duckdb.DuckDBPyConnection, of_real: Ask
+) -> None:
+    row = of_real("plan_drift").set_index("covariate").loc["is_school_holiday"]
+    days = real.execute("from cleaned.sales where is_open").df()
+    plan = real.execute("from cleaned.plan").df()
+    whole = days["is_school_holiday"].mean()
+
+    def psi(share: float) -> float:
+        pairs = ((share, whole), (1 - share, 1 - whole))
+        return sum(
+            (max(a, 1e-4) - max(b, 1e-4)) * np.log(max(a, 1e-4) / max(b, 1e-4)) for a, b in pairs
+        )
+
+    of_plan, length = plan.loc[plan["is_open"], "is_school_holiday"].mean(), plan["date"].nunique()
+    far, end = [], days["date"].max()
+    while (start := end - pd.Timedelta(days=length - 1)) >= days["date"].min().replace(day=1):
+        share = days.loc[days["date"].between(start, end), "is_school_holiday"].mean()
+        far.append(psi(share) >= psi(of_plan))
+        end -= pd.Timedelta(days=7)
+    assert row["stretches"] == len(far)
+    assert row["stretches_as_far"] == pytest.approx(np.mean(far))
+
+
+def test_a_plan_full_of_promotions_is_told(tiny: duckdb.DuckDBPyConnection) -> None:
+    add_store(tiny, 1, weeks=60)
+    first = MONDAY + timedelta(days=420)
+    add_plan(tiny, first=first, days=14, is_promo=True)
+    text = answer("plan_drift", rows_of(tiny, "plan_drift"))
+    assert "promotions (PSI" in text
+    assert "against the same weeks of former years promotions differ" in text
+    assert "Hardly any stretch of the history was as far off it in promotions" in text
+    assert "100 % of the plan is derived" in text
+    tiny.execute("delete from cleaned.plan")
+    add_plan(tiny, first=first, days=14, is_promo=False)
+    tiny.execute("update cleaned.plan set is_promo = true where date < ? and is_open",
+                 [first + timedelta(days=7)])  # fmt: skip
+    text = answer("plan_drift", rows_of(tiny, "plan_drift"))
+    assert "promotions" not in text
+
+
+# What promotions add.
 
 
 def test_the_lift_by_weekday_is_that_of_a_loop_over_stores(
     real: duckdb.DuckDBPyConnection, of_real: Ask
 ) -> None:
-    days = real.execute("from cleaned.sales where is_open and sales > 0").df()
-    days["weekday"] = days["date"].dt.isocalendar().day
-    logs = (
-        np.log(days["sales"])
-        .groupby([days["weekday"], days["store_id"], days["is_promo"]])
-        .mean()
-        .unstack()
-    )
+    days = open_days(real)
+    logs = days.groupby(["weekday", "store_id", "is_promo"])["log_sales"].mean().unstack()
     lifts = np.exp((logs[True] - logs[False]).dropna().groupby("weekday").mean()) - 1
-    found = of_real("promo_effect").set_index("weekday")["sales_lift"]
+    rows = of_real("promo_effect")
+    found = rows[rows["slice"] == "weekday"].set_index("weekday")["sales_lift"]
     pd.testing.assert_series_equal(found, lifts, check_names=False, check_index_type=False)
 
 
+def test_the_lift_of_the_chain_is_near_that_of_a_regression_with_clustered_blocks(
+    real: duckdb.DuckDBPyConnection, of_real: Ask
+) -> None:
+    days = open_days(real)
+    days = days[days["weekday"] <= 5]
+    cell = [days["store_id"], days["weekday"]]
+    flat = pd.DataFrame(
+        {
+            "y": days["log_sales"] - days["log_sales"].groupby(cell).transform("mean"),
+            "promo": days["is_promo"] - days["is_promo"].groupby(cell).transform("mean"),
+        }
+    )
+    weeks = (days["date"] - pd.Timestamp("2000-01-03")).dt.days // 28
+    fit = smf.ols("y ~ promo - 1", flat).fit(cov_type="cluster", cov_kwds={"groups": weeks})
+    row = of_real("promo_effect").iloc[0]
+    assert np.log1p(row["sales_lift"]) == pytest.approx(fit.params["promo"], abs=0.005)
+    error = np.log((1 + row["lift_hi_95"]) / (1 + row["lift_lo_95"])) / (2 * 1.96)
+    # The weeks are what is unsure; that stores differ adds to it.
+    assert fit.bse["promo"] < error < 1.3 * fit.bse["promo"]
+
+
 def test_the_lifts_of_the_sample_are_found_within_their_intervals(of_sample: Ask) -> None:
-    found = of_sample("promo_effect").set_index("weekday")
+    rows = of_sample("promo_effect")
+    found = rows[rows["slice"] == "weekday"].set_index("weekday")
     for weekday, lift in enumerate(EFFECTS.promo_lift, start=1):
         row = found.loc[weekday]
-        # Some slack for noise that all stores of a week share.
-        assert row["lift_lo_95"] - 0.02 < lift < row["lift_hi_95"] + 0.02
+        assert row["lift_lo_95"] < lift < row["lift_hi_95"]
+        assert row["basket_lo_95"] < EFFECTS.promo_basket < row["basket_hi_95"]
+
+
+def test_customers_and_baskets_make_up_the_lift(of_real: Ask) -> None:
+    rows = of_real("promo_effect")
+    np.testing.assert_allclose(
+        (1 + rows["customer_lift"]) * (1 + rows["basket_lift"]), 1 + rows["sales_lift"], rtol=2e-3
+    )
 
 
 def test_the_answer_names_the_strongest_weekday(of_real: Ask) -> None:
-    assert "Mondays" in answer("promo_effect", of_real("promo_effect"))
+    rows = of_real("promo_effect")
+    assert "most on Mondays" in answer("promo_effect", rows)
+    rows.loc[rows["value"] == "3", "sales_lift"] = 2.0
+    assert "most on Wednesdays (+200 %)" in answer("promo_effect", rows)
+
+
+def test_an_interval_that_holds_zero_is_told(of_real: Ask) -> None:
+    rows = of_real("promo_effect")
+    assert "may be nothing" not in answer("promo_effect", rows)
+    rows.loc[rows["slice"] == "all", "lift_lo_95"] = -0.01
+    assert "may be nothing" in answer("promo_effect", rows)
+
+
+def test_baskets_that_shrink_are_no_share_of_a_lift(tiny: duckdb.DuckDBPyConnection) -> None:
+    add_store(tiny, 1, lift=1.5)
+    tiny.execute("update cleaned.sales set customers = if(is_promo, 20, 10) where is_open")
+    text = answer("promo_effect", rows_of(tiny, "promo_effect"))
+    assert "Customers change by +100 %, baskets by -25 %" in text
+    tiny.execute("update cleaned.sales set customers = null")
+    assert "ustomers" not in answer("promo_effect", rows_of(tiny, "promo_effect"))
+
+
+# Where promotions pay.
+
+
+def test_gains_rank_stores_as_a_mean_over_weekdays_does(
+    real: duckdb.DuckDBPyConnection, of_real: Ask
+) -> None:
+    days, rows = open_days(real), of_real("promo_targeting").set_index("store_id")
+    means = days.groupby(["store_id", "weekday", "is_promo"])["sales"].mean().unstack().dropna()
+    gains = (means[True] - means[False]).groupby("store_id").mean()
+    assert rows["gain_eur"].corr(gains, method="spearman") > 0.98
+    assert rows["gain_eur"].mean() == pytest.approx(gains.mean(), rel=0.05)
+    assert rows["rank"].tolist() == list(range(1, len(rows) + 1))
+    assert ((rows["rank_lo_95"] <= rows["rank"]) & (rows["rank"] <= rows["rank_hi_95"])).all()
+    assert rows["chance_of_top_tenth"].sum() == pytest.approx(10)
+
+
+def test_the_responses_of_the_sample_are_within_their_intervals(
+    sampled: duckdb.DuckDBPyConnection, of_sample: Ask
+) -> None:
+    rows = of_sample("promo_targeting")
+    spread = np.log1p(rows["lift"]).std() / np.log1p(rows["lift"]).mean()
+    assert spread == pytest.approx(SPREAD.promo_response, abs=0.06)
+    # The two halves of the history are two samples of each store's response.
+    logs = open_days(sampled)
+    logs["half"] = (logs["date"].dt.isocalendar().week // 2) % 2
+    sides = logs.groupby(["half", "store_id", "weekday", "is_promo"])["log_sales"].mean().unstack()
+    lifts = (sides[True] - sides[False]).dropna().groupby(["half", "store_id"]).mean()
+    apart = (lifts[0] - lifts[1]) - (lifts[0] - lifts[1]).mean()
+    errors = (
+        rows.set_index("store_id")
+        .pipe(lambda r: np.log((1 + r["lift_hi_95"]) / (1 + r["lift_lo_95"])))
+        .div(2 * 1.96)
+    )
+    # Half of the days doubles the variance, and a difference of two doubles it again.
+    assert apart.std() == pytest.approx(2 * np.sqrt((errors**2).mean()), rel=0.3)
+
+
+def test_effects_are_shrunk_by_how_little_is_known_of_them() -> None:
+    measured = np.array([0.0, 0.1, 0.2, 0.6])
+    sure, _ = shrunken(measured, np.full(4, 1e-6))
+    np.testing.assert_allclose(sure, measured, atol=1e-6)
+    unsure, errors = shrunken(measured, np.array([0.0, 0.01, 0.01, 0.3]))
+    assert 0.225 < unsure[3] < 0.45
+    assert unsure[0] == 0.0
+    assert errors[3] < 0.3
+    noise, _ = shrunken(measured, np.full(4, 1.0))
+    np.testing.assert_allclose(noise, measured.mean())
+
+
+def test_a_moved_week_is_worth_the_difference_of_the_tenths(
+    tiny: duckdb.DuckDBPyConnection,
+) -> None:
+    for store_id in range(1, 21):
+        add_store(tiny, store_id, lift=1 + store_id / 10)
+    rows = ranked_promotions(tiny)
+    assert rows["store_id"].tolist() == list(range(20, 0, -1))
+    # EUR 195 against 15 more a day of EUR 100, for five days; days of one store are all alike.
+    assert "5 days" in answer("promo_targeting", rows)
+    assert "worth EUR 900 (95 % sure between EUR 900 and EUR 900)" in answer(
+        "promo_targeting", rows
+    )
+    rows.loc[0, "gain_eur"] += 100
+    assert "worth EUR 1,150" in answer("promo_targeting", rows)
+
+
+# Promo2.
+
+
+def test_promo2s_months_are_those_of_a_loop_over_stores(
+    real: duckdb.DuckDBPyConnection, of_real: Ask
+) -> None:
+    days = open_days(real)
+    days = days[days["state_holiday"] == "none"]
+    days["surprise"] = days["log_sales"] - days.groupby(["store_id", "weekday", "is_promo"])[
+        "log_sales"
+    ].transform("mean")
+    days["month"] = days["date"].dt.to_period("M")
+    months = days.pivot_table(index="month", columns="store_id", values="surprise")
+    stores = days.drop_duplicates("store_id").set_index("store_id")
+    others = months[stores.index[stores["promo2_since"].isna()]]
+    effects = []
+    for store_id, store in stores[stores["promo2_since"].notna()].iterrows():
+        running = months.index[months.index.to_timestamp() >= store["promo2_since"]]
+        anew = running.month.isin(list(store["promo2_months"]))
+        beyond = months.loc[running, store_id] - others.loc[running].mean(axis=1)
+        effects.append(beyond[anew].mean() - beyond[~anew].mean())
+    effect = np.expm1(pd.Series(effects).dropna().mean())
+    row = of_real("promo2_effect").iloc[0]
+    assert row["sales_effect"] == pytest.approx(effect, abs=0.002)
+    assert row["stores"] == pd.Series(effects).notna().sum()
+
+
+def test_the_promo2_of_the_sample_is_found_within_its_interval(of_sample: Ask) -> None:
+    row = of_sample("promo2_effect").iloc[0]
+    assert (row["comparison"], row["value"]) == ("starts anew", "all rounds")
+    assert row["sales_lo_95"] < EFFECTS.promo2_lift < row["sales_hi_95"]
+    assert row["sales_lo_95"] > 0
+
+
+def test_joining_counts_against_stores_that_do_not(tiny: duckdb.DuckDBPyConnection) -> None:
+    joined = MONDAY + timedelta(days=7 * 20)
+    for store_id in range(1, 9):
+        add_store(tiny, store_id, weeks=40, promo2_since=joined if store_id < 4 else None)
+    # All stores sell a tenth more from then on, and those that join twice as much.
+    tiny.execute("update cleaned.sales set sales = 1.1 * sales where date >= ?", [joined])
+    tiny.execute("update cleaned.sales set sales = 2 * sales where date >= ? and store_id < 4",
+                 [joined])  # fmt: skip
+    rows = rows_of(tiny, "promo2_effect").set_index(["comparison", "value"])
+    row = rows.loc[("joins", "half a year")]
+    assert (row["stores"], row["control_stores"]) == (3, 5)
+    assert row["sales_effect"] == pytest.approx(1.0)
+    assert rows.loc[("weeks from joining", "-16"), "sales_effect"] == pytest.approx(0.0)
+    assert rows.loc[("weeks from joining", "8"), "sales_effect"] == pytest.approx(1.0)
+
+
+def test_promo2s_answer_says_when_nothing_is_sure(of_sample: Ask) -> None:
+    rows = of_sample("promo2_effect").head(1)
+    assert "no sure change" not in answer("promo2_effect", rows)
+    rows["sales_lo_95"] = -0.01
+    assert "no sure change" in answer("promo2_effect", rows)
+    rows[["sales_lo_95", "sales_hi_95"]] = np.nan
+    assert "too few for an interval" in answer("promo2_effect", rows)
