@@ -124,10 +124,11 @@ def _drift(rows: pd.DataFrame) -> str:
         seasonal = names[rows["verdict_same_weeks"].isin(["moved", "different"])].tolist()
         told += "; against the same weeks of former years "
         told += f"{listed(seasonal)} differ" if seasonal else "none differs"
-    enough = rows["stretches"] >= 1 / RARE
+    enough = rows["stretches"].fillna(0) >= 1 / RARE
     rare = names[enough & (rows["stretches_as_far"] < RARE)].tolist()
     if rare:
-        told += f". Hardly any stretch of the history was as far off it in {listed(rare)}"
+        told += f". In {listed(rare)} hardly any former stretch of that length was as far from the "
+        told += "whole history as the plan is"
     if rows["derived_share"].iloc[0] > 0:
         told += (
             f". {percent(rows['derived_share'].iloc[0])} of the plan is derived from the history"
@@ -163,7 +164,8 @@ def _effect(rows: pd.DataFrame) -> str:
     week = rows[rows["slice"] == "weekday"]
     best, least = week.loc[week["sales_lift"].idxmax()], week.loc[week["sales_lift"].idxmin()]
     told = (
-        f"With a promotion a store sells {change(chain['sales_lift'])} on the same weekday"
+        f"With a promotion a store sells {change(chain['sales_lift'])} compared with the same "
+        f"weekday without"
         f"{_sure(chain['lift_lo_95'], chain['lift_hi_95'])}"
     )
     if is_known(chain["lift_lo_95"]) and chain["lift_lo_95"] <= 0 <= chain["lift_hi_95"]:
@@ -229,7 +231,7 @@ def _targeting(rows: pd.DataFrame) -> str:
     margin = days * np.hypot(_margin_of_mean(top), _margin_of_mean(bottom))
     ranks = f"{number(best['rank_lo_95'])} to {number(best['rank_hi_95'])} of {number(len(rows))}"
     return (
-        f"Store {best['store_id']} gains most: {euros(best['gain_eur'])} a promotion day "
+        f"Store {int(best['store_id'])} gains most: {euros(best['gain_eur'])} a promotion day "
         f"({change(best['lift'])}), and its rank is 95 % sure within {ranks}; {number(likely)} "
         f"stores are more likely than not among the best {number(size)}. A promotion week of "
         f"{number(days)} days in a store of the best tenth instead of one of the last is worth "

@@ -63,7 +63,7 @@ surprises as (
         ) / sides.customers_days as basket
     from days
     inner join sides using (store_id, weekday, is_promo)
-    where (days.store_id, days.weekday) in (select (store_id, weekday) from cells)
+    inner join cells using (store_id, weekday)
 ),
 
 store_lifts as (

@@ -1,5 +1,6 @@
 """Promotions: what they add, found again where it is known and counted a second way elsewhere."""
 
+import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -10,7 +11,9 @@ import pytest
 import statsmodels.formula.api as smf
 
 from sales_assets import warehouse
+from sales_assets.questions import answers
 from sales_assets.questions.figure import as_figure
+from sales_assets.questions.interactive import as_plotly
 from sales_assets.questions.promotions import QUESTIONS
 from sales_assets.questions.ranking import ranked_promotions, shrunken
 from sales_assets.settings import Settings
@@ -137,6 +140,35 @@ def test_stores_without_attributes_are_no_error(tiny: duckdb.DuckDBPyConnection,
         as_figure(BY_NAME[name].draw(rows))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_stored_is_told_and_drawn_as_what_was_computed(
+    tiny: duckdb.DuckDBPyConnection, name: str
+) -> None:
+    question = BY_NAME[name]
+    warehouse.replace_table(tiny, question.table, question.rows(tiny))
+    assert not question.answered(answers.table_of(tiny, question))[1]
+    for store_id in range(1, 13):
+        joined = MONDAY + timedelta(days=70) if store_id < 4 else None
+        add_store(tiny, store_id, weeks=26, lift=1 + store_id / 10, promo2_since=joined)
+    # Longer than the history, which has no stretch to compare it with.
+    add_plan(tiny, first=MONDAY + timedelta(days=182), days=300, is_promo=True)
+    tiny.execute("update cleaned.stores set store_type = null, assortment = null")
+    rows = question.rows(tiny)
+    warehouse.replace_table(tiny, question.table, rows)
+    stored = answers.table_of(tiny, question)
+    assert question.answered(stored) == (answer(name, rows), True)
+    json.dumps(as_plotly(question.draw(stored)), allow_nan=False)
+    as_figure(question.draw(stored))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_real_stores_are_told_and_drawn(of_real: Ask, name: str) -> None:
+    rows = of_real(name)
+    assert "nan" not in answer(name, rows)
+    assert set(BY_NAME[name].shows) <= set(rows.columns)
+    json.dumps(as_plotly(BY_NAME[name].draw(rows)), allow_nan=False)
+
+
 # How promotions are spread.
 
 
@@ -228,7 +260,7 @@ def test_a_plan_full_of_promotions_is_told(tiny: duckdb.DuckDBPyConnection) -> N
     text = answer("plan_drift", rows_of(tiny, "plan_drift"))
     assert "promotions (PSI" in text
     assert "against the same weeks of former years promotions differ" in text
-    assert "Hardly any stretch of the history was as far off it in promotions" in text
+    assert "In promotions hardly any former stretch of that length was as far" in text
     assert "100 % of the plan is derived" in text
     tiny.execute("delete from cleaned.plan")
     add_plan(tiny, first=first, days=14, is_promo=False)
@@ -310,6 +342,21 @@ def test_baskets_that_shrink_are_no_share_of_a_lift(tiny: duckdb.DuckDBPyConnect
     assert "Customers change by +100 %, baskets by -25 %" in text
     tiny.execute("update cleaned.sales set customers = null")
     assert "ustomers" not in answer("promo_effect", rows_of(tiny, "promo_effect"))
+
+
+def test_days_without_counted_customers_leave_the_lift_of_sales_as_it_is(
+    tiny: duckdb.DuckDBPyConnection,
+) -> None:
+    add_store(tiny, 1, lift=1.5, weeks=8)
+    tiny.execute("update cleaned.sales set customers = if(is_promo, 12, 10) where is_open")
+    whole = rows_of(tiny, "promo_effect").iloc[0]
+    tiny.execute("update cleaned.sales set customers = null, sales = 10 * sales where date < ?",
+                 [MONDAY + timedelta(days=28)])  # fmt: skip
+    row = rows_of(tiny, "promo_effect").iloc[0]
+    assert row["sales_lift"] == pytest.approx(whole["sales_lift"]) == pytest.approx(0.5)
+    # A basket is that of days whose customers are known.
+    assert row["customer_lift"] == pytest.approx(0.2)
+    assert row["basket_lift"] == pytest.approx(0.25)
 
 
 # Where promotions pay.
