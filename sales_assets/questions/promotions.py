@@ -306,22 +306,23 @@ def _draw_promo2(rows: pd.DataFrame) -> Picture:
             if some[columns[0]].notna().any()
         )
 
-    panels = []
     main = rows[rows["comparison"].isin(["starts anew", "joins"])]
-    if len(main):
-        names = ["joining" if row.comparison == "joins" else row.value for row in main.itertuples()]
-        names = [name.replace(", ", " ") for name in names]
-        panels.append(
-            Panel(dots(main, names), "change, %", "", kind="dots", is_horizontal=True, line_at=0,
-                  title="months it starts anew, and joining")
-        )  # fmt: skip
+    names = ["joining" if row.comparison == "joins" else row.value for row in main.itertuples()]
+    names = [name.replace(", ", " ") for name in names]
+    panels = [
+        Panel(dots(main, names), "change, %", "", kind="dots", is_horizontal=True, line_at=0,
+              title="months it starts anew, and joining")
+    ]  # fmt: skip
     course = rows[rows["comparison"] == "weeks from joining"]
     if len(course):
         panels.append(
             Panel(dots(course, course["value"].tolist()), "first of eight weeks from joining", "",
                   kind="dots", line_at=0, title="against the eight weeks before joining, %")
         )  # fmt: skip
-    return Picture("Promo2: sales against stores without it", tuple(panels))
+    effect = change(main.iloc[0]["sales_effect"], 1)
+    when = "once joined" if main.iloc[0]["comparison"] == "joins" else "in months it starts anew"
+    title = f"Promo2: sales change by {effect} {when}, against stores without it"
+    return Picture(title, tuple(panels))
 
 
 QUESTIONS = (

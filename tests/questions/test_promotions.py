@@ -229,6 +229,17 @@ def test_psi_is_that_of_cross_tables(real: duckdb.DuckDBPyConnection, of_real: A
         assert rows.loc[covariate, "distance"] == pytest.approx(gap)
 
 
+def test_the_same_weeks_are_whole_weeks_before(
+    real: duckdb.DuckDBPyConnection, of_real: Ask
+) -> None:
+    row = of_real("plan_drift").set_index("covariate").loc["is_school_holiday"]
+    days = real.execute("from cleaned.sales where is_open").df()
+    coming = real.execute("select distinct date from cleaned.plan").df()["date"]
+    former = pd.concat([coming - pd.Timedelta(weeks=52 * years) for years in (1, 2)])
+    share = days.loc[days["date"].isin(former), "is_school_holiday"].mean()
+    assert row["same_weeks_share"] == pytest.approx(share)
+
+
 def test_stretches_are_those_of_a_loop_over_weeks(
     real: duckdb.DuckDBPyConnection, of_real: Ask
 ) -> None:
@@ -472,6 +483,22 @@ def test_joining_counts_against_stores_that_do_not(tiny: duckdb.DuckDBPyConnecti
     assert row["sales_effect"] == pytest.approx(1.0)
     assert rows.loc[("weeks from joining", "-16"), "sales_effect"] == pytest.approx(0.0)
     assert rows.loc[("weeks from joining", "8"), "sales_effect"] == pytest.approx(1.0)
+
+
+def test_how_stores_without_promo2_differ_is_in_the_interval(
+    tiny: duckdb.DuckDBPyConnection,
+) -> None:
+    joined = MONDAY + timedelta(days=7 * 20)
+    for store_id in range(1, 9):
+        add_store(tiny, store_id, weeks=40, promo2_since=joined if store_id < 4 else None)
+    tiny.execute("update cleaned.sales set sales = 1.5 * sales where date >= ? and store_id = 8",
+                 [joined])  # fmt: skip
+    rows = rows_of(tiny, "promo2_effect").set_index(["comparison", "value"])
+    row = rows.loc[("joins", "half a year")]
+    controls = pd.Series([0.0, 0.0, 0.0, 0.0, np.log(1.5)])
+    assert np.log1p(row["sales_effect"]) == pytest.approx(-controls.mean())
+    margin = np.log((1 + row["sales_hi_95"]) / (1 + row["sales_lo_95"])) / 2
+    assert margin == pytest.approx(1.96 * controls.sem())
 
 
 def test_promo2s_answer_says_when_nothing_is_sure(of_sample: Ask) -> None:
