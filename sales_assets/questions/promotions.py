@@ -319,9 +319,11 @@ def _draw_promo2(rows: pd.DataFrame) -> Picture:
             Panel(dots(course, course["value"].tolist()), "first of eight weeks from joining", "",
                   kind="dots", line_at=0, title="against the eight weeks before joining, %")
         )  # fmt: skip
-    effect = change(main.iloc[0]["sales_effect"], 1)
-    when = "once joined" if main.iloc[0]["comparison"] == "joins" else "in months it starts anew"
-    title = f"Promo2: sales change by {effect} {when}, against stores without it"
+    first = main.iloc[0]
+    is_sure = first["sales_lo_95"] > 0 or first["sales_hi_95"] < 0
+    found = f"a change of {change(first['sales_effect'], 1)}" if is_sure else "no sure change"
+    when = "once joined" if first["comparison"] == "joins" else "in months it starts anew"
+    title = f"Promo2: {found} of sales {when}, against stores without it"
     return Picture(title, tuple(panels))
 
 

@@ -506,5 +506,6 @@ def test_promo2s_answer_says_when_nothing_is_sure(of_sample: Ask) -> None:
     assert "no sure change" not in answer("promo2_effect", rows)
     rows["sales_lo_95"] = -0.01
     assert "no sure change" in answer("promo2_effect", rows)
+    assert "no sure change" in BY_NAME["promo2_effect"].draw(rows).title
     rows[["sales_lo_95", "sales_hi_95"]] = np.nan
     assert "too few for an interval" in answer("promo2_effect", rows)
