@@ -123,7 +123,9 @@ def test_insights_are_listed_and_printed(home: Path) -> None:
     assert "promo_effect" in listed.stdout
     assert "With a promotion a store sells" in " ".join(listed.stdout.split())
     assert str(home / "reports" / "insights.html") in listed.stderr
-    assert "With a promotion a store sells" in sales("insights", "promo_effect", "--home", home).stdout
+    assert (
+        "With a promotion a store sells" in sales("insights", "promo_effect", "--home", home).stdout
+    )
     done = sales("insights", "promo_effect", "--format", "csv", "--home", home)
     first = dict(zip(*(line.split(",") for line in done.stdout.splitlines()[:2]), strict=True))
     assert float(first["lift_lo_95"]) < float(first["sales_lift"]) < float(first["lift_hi_95"])
