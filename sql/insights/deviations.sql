@@ -1,6 +1,7 @@
 -- One row a store and selling day: how far its sales and customers, in logs, are from the usual day
 -- of that store with the same weekday and promotion, within 13 weeks either way. Usual are days on
--- which no state holiday lies within a week, outside December and the first week of January.
+-- which no state holiday lies within a week, outside December and the first week of January. A
+-- residual is against all days of the store with that weekday and promotion, whenever they were.
 with
 
 selling_days as (
@@ -43,12 +44,16 @@ compared as (
     select
         *,
         avg(log_sales) filter (where is_usual) over alike as usual_log_sales,
-        avg(log_customers) filter (where is_usual) over alike as usual_log_customers
+        avg(log_customers) filter (where is_usual) over alike as usual_log_customers,
+        log_sales - avg(log_sales) over ever as sales_residual,
+        log_customers - avg(log_customers) over ever as customers_residual
     from judged
-    window alike as (
-        partition by store_id, weekday, is_promo order by date
-        range between interval 91 day preceding and interval 91 day following
-    )
+    window
+        ever as (partition by store_id, weekday, is_promo),
+        alike as (
+            partition by store_id, weekday, is_promo order by date
+            range between interval 91 day preceding and interval 91 day following
+        )
 )
 
 select
