@@ -86,10 +86,12 @@ def _points(axes: Axes, panel: Panel, place: int, series: Series, colour: str) -
         return
     is_named = panel.is_horizontal or isinstance(series.x[0], str)
     if is_named:
-        ticks = np.arange(len(series.x), dtype=float)
+        # A series may lack some of the names that others have.
+        names = list(dict.fromkeys(str(value) for one in panel.series for value in one.x))
         apart = min(0.2, 0.7 / len(panel.series))
         spread = (place - (len(panel.series) - 1) / 2) * apart
-        places, names = ticks + spread, [str(value) for value in series.x]
+        places = np.array([names.index(str(value)) for value in series.x]) + spread
+        ticks = np.arange(len(names))
         (axes.set_yticks if panel.is_horizontal else axes.set_xticks)(ticks, names)
     else:
         places = np.asarray(series.x)

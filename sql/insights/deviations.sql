@@ -1,6 +1,6 @@
 -- One row a store and selling day: how far its sales and customers, in logs, are from the usual day
--- of that store with the same weekday and promotion, within 13 weeks either way. Usual are days on
--- which no state holiday lies within a week, outside December and the first week of January. A
+-- of that store with the same weekday and promotion, within 13 weeks either way; the day itself is
+-- no part of what it is compared with. Usual are days on which no state holiday lies within a week, outside December and the first week of January. A
 -- residual is against all days of the store with that weekday and promotion, whenever they were.
 with
 
@@ -43,8 +43,12 @@ judged as (
 compared as (
     select
         *,
-        avg(log_sales) filter (where is_usual) over alike as usual_log_sales,
-        avg(log_customers) filter (where is_usual) over alike as usual_log_customers,
+        if(is_usual, log_sales, null) as own_log_sales,
+        if(is_usual, log_customers, null) as own_log_customers,
+        sum(log_sales) filter (where is_usual) over alike as all_log_sales,
+        count(log_sales) filter (where is_usual) over alike as all_days,
+        sum(log_customers) filter (where is_usual) over alike as all_log_customers,
+        count(log_customers) filter (where is_usual) over alike as all_counted_days,
         log_sales - avg(log_sales) over ever as sales_residual,
         log_customers - avg(log_customers) over ever as customers_residual
     from judged
@@ -54,11 +58,34 @@ compared as (
             partition by store_id, weekday, is_promo order by date
             range between interval 91 day preceding and interval 91 day following
         )
+),
+
+others as (
+    select
+        *,
+        (all_log_sales - coalesce(own_log_sales, 0))
+        / nullif(all_days - cast(own_log_sales is not null as integer), 0) as usual_log_sales,
+        (all_log_customers - coalesce(own_log_customers, 0))
+        / nullif(all_counted_days - cast(own_log_customers is not null as integer), 0)
+            as usual_log_customers
+    from compared
 )
 
 select
-    *,
+    store_id,
+    date,
+    weekday,
+    is_promo,
+    state_holiday,
+    is_school_holiday,
+    is_usual,
+    log_sales,
+    log_customers,
+    usual_log_sales,
+    usual_log_customers,
     log_sales - usual_log_sales as sales_deviation,
-    log_customers - usual_log_customers as customers_deviation
-from compared
+    log_customers - usual_log_customers as customers_deviation,
+    sales_residual,
+    customers_residual
+from others
 order by store_id, date

@@ -119,3 +119,10 @@ def test_columns_and_dates_become_what_json_knows() -> None:
     (trace,) = json.loads(json.dumps(as_plotly(shown), allow_nan=False))["data"]
     assert (trace["x"], trace["y"]) == (["2015-06-19", "2015-06-20"], [1, 2])
     assert as_figure(shown).axes[0].lines
+
+
+def test_a_series_that_lacks_a_name_leaves_its_place_empty() -> None:
+    shown = picture(OTHER, Series("others", NAMES[1:], [5.0, 6.0]), kind="dots")
+    axes = as_figure(shown).axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == NAMES
+    assert [round(place) for place in axes.lines[1].get_xdata()] == [1, 2]

@@ -1,0 +1,105 @@
+-- One row a kind of closure and selling day beside it (-1 is the last before closing, 1 the first
+-- after reopening): what stores sell on it against their usual day of that weekday and promotion.
+-- Sundays on which a store is always shut are no closure, and those of Christmas and Easter, whose
+-- days are like no others, are left to `holiday_effect`.
+with
+
+selling_days as (
+    select
+        store_id,
+        date,
+        row_number() over (partition by store_id order by date) as number,
+        lead(date) over (partition by store_id order by date) as next_date
+    from insights.deviations
+),
+
+gaps as (
+    select
+        store_id,
+        number as last_number,
+        date as closed_after,
+        next_date as reopened_on,
+        next_date - date - 1 as days_shut
+    from selling_days
+    where
+        next_date - date > 1
+        -- A lone Sunday is a week's end.
+        and not (next_date - date = 2 and isodow(date) = 6)
+),
+
+feasts as (
+    select distinct store_id, date
+    from cleaned.sales
+    where state_holiday in ('easter', 'christmas') or (month(date) = 1 and day(date) = 1)
+),
+
+closures as (
+    select
+        gaps.*,
+        case
+            when days_shut <= 3 then 'one to three days'
+            when days_shut < 7 then 'four to six days'
+            else 'a week or more'
+        end as closure,
+        case when days_shut <= 3 then 1 when days_shut < 7 then 2 else 3 end as place
+    from gaps
+    where
+        not exists (
+            select 1
+            from feasts
+            where
+                feasts.store_id = gaps.store_id
+                and feasts.date between gaps.closed_after - 3 and gaps.reopened_on + 3
+        )
+),
+
+steps as (
+    select unnest([-5, -4, -3, -2, -1, 1, 2, 3, 4, 5]) as day
+),
+
+beside as (
+    select
+        closures.closure,
+        closures.place,
+        closures.store_id,
+        steps.day,
+        closures.last_number + if(steps.day < 0, steps.day + 1, steps.day) as number
+    from closures
+    cross join steps
+),
+
+store_effects as (
+    select
+        beside.closure,
+        beside.place,
+        beside.day,
+        beside.store_id,
+        count(*) as days,
+        avg(deviations.sales_deviation) as sales,
+        avg(deviations.customers_deviation) as customers
+    from beside
+    inner join selling_days using (store_id, number)
+    inner join insights.deviations as deviations
+        on
+            deviations.store_id = selling_days.store_id
+            and deviations.date = selling_days.date
+    where deviations.sales_deviation is not null
+    group by all
+)
+
+select
+    closure,
+    cast(day as integer) as day,
+    count(*) as stores,
+    sum(days) as days,
+    exp(avg(sales)) - 1 as sales_effect,
+    exp(avg(sales) - 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_lo_95,
+    exp(avg(sales) + 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_hi_95,
+    exp(avg(customers)) - 1 as customers_effect,
+    exp(avg(customers) - 1.96 * stddev_samp(customers) / sqrt(count(customers))) - 1
+        as customers_lo_95,
+    exp(avg(customers) + 1.96 * stddev_samp(customers) / sqrt(count(customers))) - 1
+        as customers_hi_95
+from store_effects
+group by closure, place, day
+order by place, day

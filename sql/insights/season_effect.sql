@@ -1,0 +1,103 @@
+-- One row a slice of the year: what stores sell then against what is usual. Months and ISO weeks
+-- are compared with the same store's whole year, weekday and promotion, in years in which it sold
+-- in every month; the Christmas and Easter seasons of each year, and on usual days the days of the
+-- month and those around its end (0 is its last day), with the usual days of the 13 weeks around.
+with
+
+of_the_year as (
+    select
+        store_id,
+        date,
+        weekday,
+        is_promo,
+        log_sales,
+        log_customers
+    from insights.deviations
+    qualify count(distinct month(date)) over (partition by store_id, year(date)) = 12
+),
+
+against_year as (
+    select
+        store_id,
+        date,
+        log_sales - avg(log_sales) over alike as sales,
+        log_customers - avg(log_customers) over alike as customers
+    from of_the_year
+    window alike as (partition by store_id, year(date), weekday, is_promo)
+),
+
+easter_mondays as (
+    select year(date) as year, max(date) as easter_monday
+    from cleaned.sales
+    where state_holiday = 'easter'
+    group by year(date)
+),
+
+against_usual as (
+    select
+        days.store_id,
+        days.date,
+        days.is_usual,
+        easter_mondays.easter_monday - days.date as days_to_easter,
+        case
+            when day(days.date) <= 10 then day(days.date)
+            else -date_diff('day', days.date, last_day(days.date))
+        end as days_from_month_end,
+        days.sales_deviation as sales,
+        days.customers_deviation as customers
+    from insights.deviations as days
+    left join easter_mondays on easter_mondays.year = year(days.date)
+    where days.sales_deviation is not null
+),
+
+slices as (
+    select 1 as part, 'Christmas season' as slice, year(date) as value, store_id, sales, customers
+    from against_usual
+    where (month(date) = 11 and day(date) >= 27) or (month(date) = 12 and day(date) <= 24)
+    union all
+    select 2, 'Easter season', year(date), store_id, sales, customers
+    from against_usual
+    where days_to_easter between 1 and 14
+    union all
+    select 3, 'month', month(date), store_id, sales, customers from against_year
+    union all
+    select 4, 'ISO week', week(date), store_id, sales, customers from against_year
+    union all
+    select 5, 'day of the month', day(date), store_id, sales, customers
+    from against_usual
+    where is_usual
+    union all
+    select 6, 'around pay-day', days_from_month_end, store_id, sales, customers
+    from against_usual
+    where is_usual and days_from_month_end between -10 and 10
+),
+
+store_effects as (
+    select
+        part,
+        slice,
+        value,
+        store_id,
+        count(*) as days,
+        avg(sales) as sales,
+        avg(customers) as customers
+    from slices
+    group by part, slice, value, store_id
+)
+
+select
+    slice,
+    cast(value as integer) as value,
+    count(*) as stores,
+    sum(days) as days,
+    exp(avg(sales)) - 1 as sales_effect,
+    exp(avg(sales) - 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_lo_95,
+    exp(avg(sales) + 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_hi_95,
+    exp(avg(customers)) - 1 as customers_effect,
+    exp(avg(customers) - 1.96 * stddev_samp(customers) / sqrt(count(customers))) - 1
+        as customers_lo_95,
+    exp(avg(customers) + 1.96 * stddev_samp(customers) / sqrt(count(customers))) - 1
+        as customers_hi_95
+from store_effects
+group by part, slice, value
+order by part, value

@@ -1,0 +1,66 @@
+-- One row a group of stores (those that sell on most Sundays, and all others) and weekday: the day's
+-- share of the week, and what it sells against the same store's Tuesdays to Fridays. Promotion days
+-- are left out, since they run on some weekdays only.
+with
+
+days as (
+    select store_id, cast(isodow(date) as tinyint) as weekday, is_promo, sales, customers, is_open
+    from cleaned.sales
+    where not is_absent
+),
+
+groups as (
+    select
+        store_id,
+        count(*) filter (where weekday = 7 and is_open and sales > 0)
+        > 0.5 * count(*) filter (where weekday = 7) as opens_sundays
+    from days
+    group by store_id
+    having count(*) filter (where weekday = 7) > 0
+),
+
+store_weekdays as (
+    select
+        groups.opens_sundays,
+        days.store_id,
+        days.weekday,
+        count(*) as open_days,
+        avg(days.sales) as mean_sales,
+        avg(ln(days.sales)) as log_sales,
+        avg(ln(days.customers)) filter (where days.customers > 0) as log_customers
+    from days
+    inner join groups using (store_id)
+    where days.is_open and days.sales > 0 and not days.is_promo
+    group by all
+),
+
+compared as (
+    -- A few Sundays of a store that is shut on the others say nothing of its week.
+    select
+        opens_sundays,
+        store_id,
+        weekday,
+        open_days,
+        mean_sales / sum(mean_sales) over store as week_share,
+        log_sales - avg(log_sales) filter (where weekday between 2 and 5) over store as sales,
+        log_customers - avg(log_customers) filter (where weekday between 2 and 5) over store
+            as customers
+    from store_weekdays
+    where opens_sundays or weekday < 7
+    window store as (partition by store_id)
+)
+
+select
+    if(opens_sundays, 'open on Sundays', 'closed on Sundays') as stores_are,
+    weekday,
+    count(*) as stores,
+    sum(open_days) as open_days,
+    avg(week_share) as week_share,
+    exp(avg(sales)) - 1 as sales_effect,
+    exp(avg(sales) - 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_lo_95,
+    exp(avg(sales) + 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_hi_95,
+    exp(avg(customers)) - 1 as customers_effect
+from compared
+where sales is not null
+group by opens_sundays, weekday
+order by opens_sundays desc, weekday
