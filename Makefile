@@ -36,8 +36,8 @@ demo: setup ## Make sample data, refresh everything, show the scores
 	@echo "             .venv/bin/sales forecast --home $(DEMO) --store 1"
 	@echo "             .venv/bin/sales insights --home $(DEMO)"
 
-test: setup ## Run the tests
-	@$(BIN)/python -m pytest
+test: setup ## Run the tests, two files at a time
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: setup ## Check format, lint and types
 	@$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from sales_assets.forecasting.feature_groups import GROUPS
 from sales_assets.settings import Settings
 from tests.conftest import sales
 
@@ -27,7 +28,7 @@ def test_studies_are_computed_published_and_shown(home_copy: Path) -> None:
     assert "season a year ago" in done.stdout
     assert "loss study from" in done.stderr
     assert ask(home_copy, "select count(*) from models.loss_study") == [(3 * 12,)]
-    assert ask(home_copy, "select count(*) from models.ablation") == [(3 * 13,)]
+    assert ask(home_copy, "select count(*) from models.ablation") == [(3 * len(GROUPS),)]
     assert (Settings(home=home_copy).published / "models.loss_study.parquet").is_file()
     # All else in the snapshot is as it was, and what was not asked for is not there.
     assert ask(home_copy, "from forecasts.daily order by all") == before

@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import replace
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
@@ -262,10 +263,15 @@ def test_the_check_names_the_days_that_do_not_add_up(home_copy, monkeypatch, fau
             " and date = (select min(date) from forecasts.latest)"
         ).fetchall()
 
-    result = checks.forecasts_explanations(Home())
+    job = dg.define_asset_job("check", selection=dg.AssetSelection.all_asset_checks())
+    defs = dg.Definitions(
+        asset_checks=[checks.forecasts_explanations], jobs=[job], resources={"home": Home()}
+    )
+    done = defs.resolve_job_def("check").execute_in_process()
 
-    assert not result.passed
-    assert result.metadata["failed"].value == wrong
+    (check,) = done.get_asset_check_evaluations()
+    assert not check.passed
+    assert check.metadata["failed"].value == wrong
 
 
 def test_the_command_tells_a_stores_days(home):
