@@ -52,8 +52,10 @@ dev: setup ## Open the Dagster UI on port 3000
 serve: setup ## Answer over HTTP on port 8000
 	@$(BIN)/sales serve --home $(if $(wildcard $(DEMO)/serving/release.json),$(DEMO),var)
 
-bench: setup ## Measure a full-size refresh, the LSTM's answers, every model beside others, the service
+bench: setup ## Measure a full-size refresh, the insights, the LSTM's answers, every model beside others, the service
 	@$(BIN)/python -m benchmarks.refresh
+	@echo
+	@$(BIN)/python -m benchmarks.insights
 	@echo
 	@$(BIN)/python -m benchmarks.lstm_latency
 	@echo

@@ -66,7 +66,8 @@ def _section(con: duckdb.DuckDBPyConnection, question: Question) -> dict[str, An
     return {
         "name": question.name,
         "asks": question.asks,
-        "answer": answer,
+        # A number and its sign of percent stay on one line.
+        "answer": answer.replace(" %", "\N{NO-BREAK SPACE}%"),
         "is_answered": is_answered,
         "caveats": question.caveats,
         "meaning": question.meaning,
@@ -75,7 +76,7 @@ def _section(con: duckdb.DuckDBPyConnection, question: Question) -> dict[str, An
         "hidden_rows": max(0, len(rows) - SHOWN_ROWS),
         "sql": None if question.compute else read_sql(f"insights/{question.name}"),
         "title": picture.title if picture else None,
-        "picture": _script_safe(as_plotly(picture)) if picture else None,
+        "panels": [_script_safe(panel) for panel in as_plotly(picture)] if picture else [],
     }
 
 

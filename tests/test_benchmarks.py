@@ -1,6 +1,7 @@
 """The comparison with other methods: the same rows for all, and honest ones."""
 
 import json
+import sys
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import lstm_latency, windows
+from benchmarks import insights, lstm_latency, windows
 from benchmarks.accuracy import compare, run_apart, run_method
 from benchmarks.methods import METHODS, available
 from benchmarks.windows import DAY, Data
@@ -16,6 +17,7 @@ from sales_assets import warehouse
 from sales_assets.errors import SalesError
 from sales_assets.forecasting import features, metrics
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS
+from sales_assets.questions.themes import QUESTIONS
 
 needs_mlforecast = pytest.mark.skipif(
     "mlforecast" not in available(),
@@ -224,3 +226,14 @@ def test_latency_is_that_of_the_homes_newest_lstm_asked_for_one_store(home, sett
 def test_the_latency_of_a_home_without_an_lstm_cannot_be_told(settings, tmp_path):
     with pytest.raises(SalesError, match="There is no version of lstm in"):
         lstm_latency._newest(settings.model_copy(update={"home": tmp_path}))
+
+
+def test_the_insights_are_timed_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["insights", "--stores", "8", "--days", "400"])
+    insights.main()
+    told = capsys.readouterr().out
+    for question in QUESTIONS:
+        assert f"  {question.name} " in told
+    assert "peak of memory" in told

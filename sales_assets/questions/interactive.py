@@ -10,47 +10,40 @@ from sales_assets.charts import GREY
 from sales_assets.questions.picture import BAND_OPACITY, COLOURS, Panel, Picture, Series
 
 
-def as_plotly(picture: Picture) -> dict[str, Any]:
-    """Return the picture as plotly's JSON: `data` and `layout`, without colours of the page."""
-    data: list[dict[str, Any]] = []
+def as_plotly(picture: Picture) -> list[dict[str, Any]]:
+    """Return `data` and `layout` of each panel, without the colours of the page.
+
+    Panels are plots of their own, so that a narrow screen can put one below the other.
+    """
+    return [_plot(panel, 380 * picture.height) for panel in picture.panels]
+
+
+def _plot(panel: Panel, height: int) -> dict[str, Any]:
+    traces: list[dict[str, Any]] = []
+    for place, series in enumerate(panel.series):
+        own = _traces(panel, series, series.colour or COLOURS[place % len(COLOURS)])
+        for trace in own:
+            # A band is shown and hidden with its line, which alone is in the legend.
+            trace |= {"legendgroup": series.name, "showlegend": trace is own[-1]}
+        traces += own
     layout: dict[str, Any] = {
-        "showlegend": any(len(panel.series) > 1 for panel in picture.panels),
-        "barmode": "stack" if any(panel.is_stacked for panel in picture.panels) else "group",
-        "shapes": [],
-        "annotations": [],
-        "height": 380 * picture.height,
+        "height": height,
+        "showlegend": len(panel.series) > 1,
+        "barmode": "stack" if panel.is_stacked else "group",
+        # Dots of several series that share a name stand beside one another too.
+        "scattermode": "group" if panel.kind == "dots" else "overlay",
+        "scattergap": 0.6,
+        "title": {"text": panel.title, "font": {"size": 13}, "x": 0, "xref": "paper"},
+        "xaxis": {"title": {"text": panel.x_title}, "automargin": True},
+        "yaxis": {"title": {"text": panel.y_title}, "automargin": True},
+        "shapes": _lines(panel),
+        "annotations": _notes(panel),
     }
-    # What is in several panels has one entry in the legend, and is shown and hidden at once.
-    named: set[str] = set()
-    share = 1 / len(picture.panels)
-    for number, panel in enumerate(picture.panels):
-        suffix = "" if number == 0 else str(number + 1)
-        left = number * share + (0.06 if number else 0)
-        layout[f"xaxis{suffix}"] = {
-            "title": {"text": panel.x_title}, "domain": [left, (number + 1) * share],
-            "anchor": f"y{suffix}", "automargin": True,
-        }  # fmt: skip
-        layout[f"yaxis{suffix}"] = {
-            "title": {"text": panel.y_title}, "anchor": f"x{suffix}", "automargin": True,
-        }  # fmt: skip
-        if panel.is_horizontal:
-            layout[f"yaxis{suffix}"]["autorange"] = "reversed"
-        category_axis = f"{'y' if panel.is_horizontal else 'x'}axis{suffix}"
-        if panel.kind == "bars" or panel.is_horizontal or isinstance(panel.series[0].x[0], str):
-            layout[category_axis]["type"] = "category"
-        for place, series in enumerate(panel.series):
-            colour = series.colour or COLOURS[place % len(COLOURS)]
-            traces = _traces(panel, series, colour)
-            for trace in traces:
-                trace |= {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
-                trace["legendgroup"] = series.name
-                is_first = series.name not in named and trace is traces[-1]
-                trace["showlegend"] = is_first and len(panel.series) > 1
-            named.add(series.name)
-            data += traces
-        layout["shapes"] += _lines(panel, suffix)
-        layout["annotations"] += _notes(panel, suffix, left)
-    return {"data": data, "layout": layout}
+    if panel.is_horizontal:
+        layout["yaxis"]["autorange"] = "reversed"
+    if panel.kind == "bars" or panel.is_horizontal or isinstance(panel.series[0].x[0], str):
+        layout["yaxis" if panel.is_horizontal else "xaxis"]["type"] = "category"
+    return {"data": traces, "layout": layout}
 
 
 def _traces(panel: Panel, series: Series, colour: str) -> list[dict[str, Any]]:
@@ -90,34 +83,30 @@ def _traces(panel: Panel, series: Series, colour: str) -> list[dict[str, Any]]:
     return traces
 
 
-def _lines(panel: Panel, suffix: str) -> list[dict[str, Any]]:
-    style = {"type": "line", "line": {"color": GREY, "width": 1}, "layer": "below"}
+def _lines(panel: Panel) -> list[dict[str, Any]]:
+    style = {"type": "line", "layer": "below"}
+    across = {"yref": "y domain", "y0": 0, "y1": 1}
     lines = [
-        {**style, "xref": f"x{suffix}", "yref": f"y{suffix} domain", "x0": _plain([at])[0],
-         "x1": _plain([at])[0], "y0": 0, "y1": 1, "line": {"color": GREY, "dash": "dot"}}
-        for at, _ in panel.marks
-    ]  # fmt: skip
-    if panel.line_at is not None and panel.is_horizontal:
-        at = {"x0": panel.line_at, "x1": panel.line_at, "y0": 0, "y1": 1}
-        lines.append({**style, "xref": f"x{suffix}", "yref": f"y{suffix} domain", **at})
-    elif panel.line_at is not None:
-        at = {"x0": 0, "x1": 1, "y0": panel.line_at, "y1": panel.line_at}
-        lines.append({**style, "xref": f"x{suffix} domain", "yref": f"y{suffix}", **at})
+        {**style, **across, "x0": at, "x1": at, "line": {"color": GREY, "dash": "dot"}}
+        for at in _plain([at for at, _ in panel.marks])
+    ]
+    if panel.line_at is not None:
+        at = panel.line_at
+        ends = (
+            {**across, "x0": at, "x1": at}
+            if panel.is_horizontal
+            else {"xref": "x domain", "x0": 0, "x1": 1, "y0": at, "y1": at}
+        )
+        lines.append({**style, **ends, "line": {"color": GREY, "width": 1}})
     return lines
 
 
-def _notes(panel: Panel, suffix: str, left: float) -> list[dict[str, Any]]:
-    notes: list[dict[str, Any]] = [
-        {"text": says, "x": _plain([at])[0], "xref": f"x{suffix}", "y": 1,
-         "yref": f"y{suffix} domain", "showarrow": False, "xanchor": "left", "yanchor": "top"}
+def _notes(panel: Panel) -> list[dict[str, Any]]:
+    return [
+        {"text": says, "x": _plain([at])[0], "y": 1, "yref": "y domain", "showarrow": False,
+         "xanchor": "left", "yanchor": "top"}
         for at, says in panel.marks
     ]  # fmt: skip
-    if panel.title:
-        notes.append(
-            {"text": panel.title, "x": left, "xref": "paper", "y": 1, "yref": "paper",
-             "showarrow": False, "xanchor": "left", "yanchor": "bottom"}
-        )  # fmt: skip
-    return notes
 
 
 def _plain(values: Sequence[Any] | None) -> list[Any]:

@@ -72,7 +72,7 @@ def test_a_question_without_an_answer_says_why(
     text = report.render(told)
     told.execute("rollback")
     assert "No answer: it needs" in text
-    assert 'data-picture="weekday_pattern"' not in text
+    assert 'data-picture="weekday_pattern-1"' not in text
 
 
 def test_a_report_that_cannot_be_made_leaves_the_former_one(
