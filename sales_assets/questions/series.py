@@ -21,11 +21,14 @@ def _stationarity(rows: pd.DataFrame) -> str:
     steady = (tested["verdict"] == "stationary").mean()
     differenced = rows[rows["transformation"] == "difference 14"]
     differenced = differenced[differenced["verdict"] != "too short"]
-    after = (differenced["verdict"] == "stationary").mean()
-    return (
-        f"By ADF and KPSS at 5 %, log sales are stationary as they are in {percent(steady)} of "
-        f"the stores, and in {percent(after)} once those of a fortnight before are taken off."
+    text = (
+        "By ADF and KPSS at 5 %, log sales are stationary as they are in "
+        f"{percent(steady)} of the stores"
     )
+    if differenced.empty:
+        return f"{text}."
+    after = (differenced["verdict"] == "stationary").mean()
+    return f"{text}, and in {percent(after)} once those of a fortnight before are taken off."
 
 
 def _draw_stationarity(rows: pd.DataFrame) -> Picture:

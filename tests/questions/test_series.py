@@ -1,0 +1,33 @@
+"""The series: answers follow the tests' verdicts, and end where these do."""
+
+import pandas as pd
+
+from tests.questions.conftest import BY_NAME, Ask, answer
+
+
+def test_the_shares_of_steady_stores_are_those_of_the_table(of_real: Ask) -> None:
+    rows = of_real("stationarity")
+    raw = rows[(rows["transformation"] == "raw") & (rows["verdict"] != "too short")]
+    steady = 100 * (raw["verdict"] == "stationary").mean()
+    assert f"as they are in {steady:.0f} % of the stores" in answer("stationarity", rows)
+
+
+def test_differences_that_are_too_short_are_not_told(of_real: Ask) -> None:
+    rows = of_real("stationarity")
+    is_raw = rows["transformation"] == "raw"
+    short = rows.assign(verdict=rows["verdict"].where(is_raw, "too short"))
+    assert answer("stationarity", short).endswith("of the stores.")
+    told, is_answered = BY_NAME["stationarity"].answered(rows.assign(verdict="too short"))
+    assert not is_answered
+    assert "too short" in told
+
+
+def test_the_lags_that_are_named_are_the_strongest(of_real: Ask) -> None:
+    rows = of_real("autocorrelation")
+    chain = rows[(rows["series"] == "chain") & (rows["lag"] >= 7)]
+    best = chain.loc[chain["acf"].idxmax()]
+    told = answer("autocorrelation", rows)
+    assert f"those of {best['lag']} days ({best['acf']:.2f})" in told
+    noise = rows.assign(acf=0.0)
+    assert not BY_NAME["autocorrelation"].answered(noise)[1]
+    assert BY_NAME["autocorrelation"].draw(pd.DataFrame(noise)).panels
