@@ -15,6 +15,7 @@ from pathlib import Path
 from sales_assets import cleaned, report, warehouse
 from sales_assets.questions import answers
 from sales_assets.questions.figure import as_figure
+from sales_assets.questions.question import BASES, make_base
 from sales_assets.questions.themes import QUESTIONS
 from sales_assets.settings import Settings
 from sales_assets.sources import kaggle
@@ -43,8 +44,9 @@ def main() -> None:
             cleaned.clean_plan(con, settings)
             started = time.perf_counter()
             print(f"before any question: {_peak_gb():.1f} GB at the peak")
-            with _timed("deviations"):
-                warehouse.create_table(con, "insights.deviations", "insights/deviations")
+            for base in BASES:
+                with _timed(base):
+                    make_base(con, base)
             for question in QUESTIONS:
                 with _timed(question.name):
                     question.make(con)

@@ -12,28 +12,32 @@ from sales_assets import report
 from sales_assets.metadata import chart, describe, preview
 from sales_assets.questions import answers
 from sales_assets.questions.figure import as_figure
-from sales_assets.questions.question import SALES_AND_STORES, Question
+from sales_assets.questions.question import BASES, SALES_AND_STORES, Question, make_base
 from sales_assets.questions.themes import QUESTIONS
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
-from sales_assets.warehouse import connect_snapshot, create_table, headline, replace_table
+from sales_assets.warehouse import connect_snapshot, headline, replace_table
 
 log = logging.getLogger("sales_assets.insights")
 
 
-@dg.asset(
-    key=["insights", "deviations"],
-    deps=[table.split(".") for table in SALES_AND_STORES],
-    description=headline("insights/deviations"),
-    group_name="insights",
-    kinds={"duckdb", "sql"},
-    owners=OWNERS,
-    pool=WRITER_POOL,
-)
-def deviations(home: Home) -> dg.MaterializeResult:
-    """Compute what several questions are asked of."""
-    with home.warehouse() as con:
-        create_table(con, "insights.deviations", "insights/deviations")
-        return dg.MaterializeResult(metadata=describe(con, "insights.deviations"))
+def base(name: str) -> dg.AssetsDefinition:
+    """Return the asset of a table that several questions are asked of."""
+
+    @dg.asset(
+        key=["insights", name],
+        deps=[table.split(".") for table in SALES_AND_STORES],
+        description=headline(f"insights/{name}"),
+        group_name="insights",
+        kinds={"duckdb", "sql"},
+        owners=OWNERS,
+        pool=WRITER_POOL,
+    )
+    def table(home: Home) -> dg.MaterializeResult:
+        with home.warehouse() as con:
+            make_base(con, name)
+            return dg.MaterializeResult(metadata=describe(con, f"insights.{name}"))
+
+    return table
 
 
 def insight(question: Question) -> dg.AssetsDefinition:
@@ -102,5 +106,9 @@ def insights_report(home: Home) -> dg.MaterializeResult:
     )
 
 
-ASSETS = [deviations, *(insight(question) for question in QUESTIONS), all_answers]
+ASSETS = [
+    *(base(name) for name in BASES),
+    *(insight(question) for question in QUESTIONS),
+    all_answers,
+]
 REPORTS = [insights_report]

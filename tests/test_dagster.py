@@ -19,6 +19,7 @@ import pytest
 
 from sales_assets.definitions import defs
 from sales_assets.forecasting.ensemble import MEMBERS
+from sales_assets.questions.question import BASES
 from sales_assets.questions.themes import QUESTIONS
 from sales_assets.schedules import monday_morning
 
@@ -31,7 +32,7 @@ KEYS = {
     "forecasts/latest", "published/snapshot", "serving/ensemble",
     "forecasts/explanations", "forecasts/explanation_parts",
     *(f"models/{name}" for name in MEMBERS), "monitoring/drift",
-    "insights/deviations", "insights/answers",
+    *(f"insights/{name}" for name in BASES), "insights/answers",
     *(f"insights/{question.name}" for question in QUESTIONS), "reports/insights",
 }  # fmt: skip
 # Declared in the graph, and computed by a job of their own alone.

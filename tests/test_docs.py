@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sales_assets.questions.question import Question
+from sales_assets.questions.question import BASES, Question
 from sales_assets.questions.themes import QUESTIONS
 from sales_assets.settings import REPOSITORY, Settings, as_markdown
 from sales_assets.warehouse import headline
@@ -47,7 +47,7 @@ def test_every_insight_says_what_is_asked_what_one_row_is_and_what_it_leaves_out
 
 def test_every_sql_file_of_an_insight_belongs_to_a_question_or_to_their_base() -> None:
     files = {path.stem for path in REPOSITORY.glob("sql/insights/*.sql")}
-    assert files <= {question.name for question in QUESTIONS} | {"deviations"}
+    assert files <= {question.name for question in QUESTIONS} | set(BASES)
 
 
 QUERIES = re.findall(

@@ -14,6 +14,10 @@ from sales_assets.warehouse import create_table, headline, query, replace_table
 SALES_AND_STORES = ("cleaned.sales", "cleaned.stores")
 
 
+# Tables that several questions are asked of: no questions themselves, made before them.
+BASES = ("deviations", "store_levels")
+
+
 class NoAnswerError(SalesError):
     """The data cannot tell; the message says what is missing."""
 
@@ -81,3 +85,8 @@ class Question:
             return self.answer(rows), True
         except NoAnswerError as error:
             return f"No answer: {str(error).rstrip('.')}.", False
+
+
+def make_base(con: duckdb.DuckDBPyConnection, name: str) -> int:
+    """Replace one of `BASES` in the warehouse and return its number of rows."""
+    return create_table(con, f"insights.{name}", f"insights/{name}")

@@ -10,6 +10,7 @@ from sales_assets.questions.question import SALES_AND_STORES, NoAnswerError, Que
 from sales_assets.questions.words import between, change, is_known, listed, number
 
 MEASURES = ("sales", "customers", "basket")
+WITH_LEVELS = (*SALES_AND_STORES, "insights.store_levels")
 # What Kaufman and Rousseeuw (1990) make of a mean silhouette above these.
 STRUCTURES = (
     (0.5, "The groups are well apart"),
@@ -228,6 +229,7 @@ QUESTIONS = (
         needs="stores with sales whose assortment is known",
         answer=partial(_effect, trait="assortment", held="store_type"),
         draw=partial(_draw_effect, trait="assortment", held="store_type"),
+        reads=WITH_LEVELS,
         caveats="Not what a change of the assortment would do: larger assortments were given to "
         "stores that differ in place and size too. Sundays and other days on which fewer than "
         "half of the stores sell are left out of the comparison. Intervals are too narrow for a "
@@ -239,6 +241,7 @@ QUESTIONS = (
         needs="stores with sales whose type is known",
         answer=partial(_effect, trait="store_type", held="assortment"),
         draw=partial(_draw_effect, trait="store_type", held="assortment"),
+        reads=WITH_LEVELS,
         caveats="Types differ in place, size and opening days too: not what a change of type would "
         "do. Sundays and other days on which fewer than half of the stores sell are left out of "
         "the comparison. Intervals are too narrow for a handful of stores.",

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from sales_assets import warehouse
+from sales_assets.questions.question import BASES, make_base
 from sales_assets.questions.themes import QUESTIONS
 from sales_assets.settings import Settings
 from sales_assets.sources.sample import write_sample
@@ -25,7 +26,8 @@ def asked(source: Path, settings: Settings, scratch: Path) -> Iterator[duckdb.Du
     """Open a warehouse in memory with the cleaned tables of a source, ready for questions."""
     with warehouse.in_memory(settings) as con:
         load_and_clean(con, source, settings, scratch)
-        warehouse.create_table(con, "insights.deviations", "insights/deviations")
+        for base in BASES:
+            make_base(con, base)
         yield con
 
 

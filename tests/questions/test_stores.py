@@ -11,6 +11,7 @@ from sklearn.metrics import silhouette_score
 from sales_assets import warehouse
 from sales_assets.questions.clustering import TRAITS, groups
 from sales_assets.questions.figure import as_figure
+from sales_assets.questions.question import BASES, make_base
 from sales_assets.settings import Settings
 from sales_assets.sources.sample import make_calendar, make_stores
 from sales_assets.sources.sample_facts import TYPES
@@ -41,8 +42,9 @@ def real_days(real: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, name: str) -> pd.DataFrame:
-    """Return a question's rows, with the table of deviations that some are made from."""
-    warehouse.create_table(con, "insights.deviations", "insights/deviations")
+    """Return a question's rows, with the tables that some are made from."""
+    for base in BASES:
+        make_base(con, base)
     return BY_NAME[name].rows(con)
 
 
