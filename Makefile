@@ -35,6 +35,7 @@ demo: setup ## Make sample data, refresh everything, show the scores
 	@echo "Look at it:  make dev                                     the graph in the Dagster UI"
 	@echo "             .venv/bin/sales forecast --home $(DEMO) --store 1"
 	@echo "             .venv/bin/sales insights --home $(DEMO)"
+	@echo "             $(DEMO)/reports/insights.html               what drives sales, in pictures"
 
 test: setup ## Run the tests, two files at a time
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
