@@ -13,7 +13,6 @@ from sales_assets.questions import answers
 from sales_assets.questions.interactive import as_plotly
 from sales_assets.questions.question import Question
 from sales_assets.questions.themes import THEMES
-from sales_assets.warehouse import read_sql
 
 TEMPLATE = Path(__file__).parent / "report.html.jinja"
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -74,7 +73,7 @@ def _section(con: duckdb.DuckDBPyConnection, question: Question) -> dict[str, An
         "columns": [str(column).replace("_", " ") for column in shown.columns],
         "rows": [[_cell(value) for value in row] for row in shown.head(SHOWN_ROWS).to_numpy()],
         "hidden_rows": max(0, len(rows) - SHOWN_ROWS),
-        "sql": None if question.compute else read_sql(f"insights/{question.name}"),
+        "sql": question.sql,
         "title": picture.title if picture else None,
         "panels": [_script_safe(panel) for panel in as_plotly(picture)] if picture else [],
     }

@@ -8,7 +8,8 @@ import pandas as pd
 
 from sales_assets.errors import SalesError
 from sales_assets.questions.picture import Picture
-from sales_assets.warehouse import create_table, headline, query, replace_table
+from sales_assets.settings import REPOSITORY
+from sales_assets.warehouse import create_table, headline, query, read_sql, replace_table
 
 # What most questions read.
 SALES_AND_STORES = ("cleaned.sales", "cleaned.stores")
@@ -55,6 +56,12 @@ class Question:
     def table(self) -> str:
         """The table, with its schema."""
         return f"insights.{self.name}"
+
+    @property
+    def sql(self) -> str | None:
+        """The SQL that the table is made by, or begins with; None where there is none."""
+        name = f"insights/{self.name}"
+        return read_sql(name) if (REPOSITORY / "sql" / f"{name}.sql").exists() else None
 
     @property
     def meaning(self) -> str:

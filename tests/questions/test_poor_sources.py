@@ -94,3 +94,14 @@ def test_a_poor_source_is_answered_or_told_to_be_too_poor(
         json.dumps(as_plotly(picture), allow_nan=False)
     else:
         assert text.startswith("No answer: ")
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
+def test_a_whole_source_is_answered_in_full(
+    real: duckdb.DuckDBPyConnection, question: Question
+) -> None:
+    rows = question.rows(real)
+    text, is_answered = question.answered(rows)
+    assert is_answered, text
+    assert not HOLE.search(text), text
+    assert question.draw(rows).panels

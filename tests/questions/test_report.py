@@ -1,5 +1,6 @@
 """The report: one file, whole, readable on any screen, and safe whatever is in the data."""
 
+import html
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,13 @@ def test_every_question_has_its_answer_in_the_report(
     for row in answers.told(told):
         assert f'id="{row["name"]}"' in text
     assert not page.with_suffix(".html.tmp").exists()
+
+
+def test_the_report_shows_the_sql_of_each_table_that_has_one(page: Path) -> None:
+    text = html.unescape(page.read_text(encoding="utf-8"))
+    with_sql = [question for question in QUESTIONS if question.sql]
+    assert len(with_sql) == len(QUESTIONS) - 2
+    assert all(question.sql in text for question in with_sql)
 
 
 def test_no_value_becomes_part_of_the_page(page: Path) -> None:
