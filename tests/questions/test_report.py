@@ -123,3 +123,21 @@ def test_the_report_is_drawn_without_a_network_at_any_width(
     assert [url for url in asked_for if not url.startswith(("file:", "data:", "blob:"))] == []
     assert tab.evaluate("document.documentElement.scrollWidth") == width
     context.close()
+
+
+def test_pictures_are_as_wide_as_paper_when_printed(browser: Browser, page: Path) -> None:
+    tab = browser.new_page(viewport={"width": 1400, "height": 900})
+    tab.goto(page.as_uri())
+    tab.wait_for_function("document.querySelectorAll('[data-picture] .main-svg').length > 0")
+    tab.evaluate(
+        "addEventListener('beforeprint', () => { window.printed = Math.max("
+        "...[...document.querySelectorAll('.picture')].map((picture) =>"
+        " [...picture.querySelectorAll('.svg-container')]"
+        ".reduce((sum, plot) => sum + plot.offsetWidth, 0))); })"
+    )
+    tab.pdf(format="A4")
+    # A4 is 794 CSS pixels wide, with the browser's own margins of 1 cm some 718.
+    assert 600 <= tab.evaluate("window.printed") <= 718
+    wide = tab.evaluate("document.querySelector('.svg-container').offsetWidth")
+    assert wide > 718
+    tab.close()
