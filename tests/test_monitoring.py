@@ -1,14 +1,17 @@
 """Drift: the newest four weeks are told when they are unlike those before, and only then."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import dagster as dg
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
-from sales_assets import warehouse
+from sales_assets import monitoring, warehouse
 from sales_assets.monitoring import FEWEST_BLOCKS, MOST_DEVIATIONS
+from sales_assets.resources import Home
 from sales_assets.settings import Settings
 
 DAYS_IN_BLOCK = 28
@@ -95,3 +98,18 @@ def test_a_short_history_says_nothing(own: duckdb.DuckDBPyConnection) -> None:
     own.execute(f"delete from cleaned.sales where not ({newest(5 * DAYS_IN_BLOCK)})")
     own.execute(f"update cleaned.sales set sales = 3 * sales where {newest()}")
     assert not drift(own)["is_drift"].any()
+
+
+def test_the_check_warns_with_evidence_and_stops_nothing(
+    home_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SALES_HOME", str(home_copy))
+    with warehouse.connect(Settings.load()) as con:
+        con.execute(f"update cleaned.sales set sales = 3 * sales where {newest()}")
+    done = dg.materialize([monitoring.drift], resources={"home": Home()})
+    assert done.success
+    (check,) = done.get_asset_check_evaluations()
+    assert not check.passed
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    assert "sales" in str(check.description)
+    assert "sales" in str(check.metadata["evidence"].value)
