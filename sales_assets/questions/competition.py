@@ -196,8 +196,8 @@ QUESTIONS = (
         draw=_draw_opening,
         caveats="Openings are known by month alone, and only the nearest competitor is known. "
         "Competitors choose their places, so that stores may have been on their way already: the "
-        "placebo row looks for that. Intervals are over stores that met a competitor; with a dozen "
-        "they are wide.",
+        "placebo row looks for that. Intervals are over stores that met a competitor, and too "
+        "narrow for a handful of them.",
         reads=WITH_DEVIATIONS,
         shows=("slice", "value", "stores", "effect", "effect_lo_95", "effect_hi_95"),
     ),
@@ -209,7 +209,8 @@ QUESTIONS = (
         draw=_draw_refurbishment,
         caveats="Files do not say why a store was away; a closure of months is taken for a "
         "refurbishment. Most were away in the same months, so that what else happened to these "
-        "stores then is in the numbers. Intervals are over the stores that came back.",
+        "stores then is in the numbers. Intervals are over the stores that came back, and too "
+        "narrow for a handful of them.",
         reads=WITH_DEVIATIONS,
         shows=("slice", "value", "stores", "effect", "effect_lo_95", "effect_hi_95"),
     ),
