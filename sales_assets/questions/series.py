@@ -1,8 +1,10 @@
 """What the sales are like as time series: the ground that the forecasts stand on."""
 
+import duckdb
 import pandas as pd
 
 from sales_assets.charts import GREY, VERDICTS
+from sales_assets.errors import SalesError
 from sales_assets.forecasting import diagnostics
 from sales_assets.questions.picture import Panel, Picture, Series
 from sales_assets.questions.question import NoAnswerError, Question
@@ -11,6 +13,14 @@ from sales_assets.questions.words import listed, percent
 # Lags after which a peak is named, and the smallest one that is told.
 WEEK = 7
 SHOWN_SERIES = "chain"
+
+
+def _selling_days(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Return the selling days, without which there is no series, and nothing to forecast from."""
+    days = diagnostics.read_selling_days(con)
+    if days.empty:
+        raise SalesError("No store sold anything on any delivered day; there is nothing to learn.")
+    return days
 
 
 def _stationarity(rows: pd.DataFrame) -> str:
@@ -80,7 +90,7 @@ QUESTIONS = (
         draw=_draw_stationarity,
         caveats="Both tests see a series of selling days as if they followed one another. Where "
         "they contradict each other, the verdict is inconclusive.",
-        compute=lambda con: diagnostics.stationarity(diagnostics.read_selling_days(con)),
+        compute=lambda con: diagnostics.stationarity(_selling_days(con)),
         says=diagnostics.MEANINGS["stationarity"],
     ),
     Question(
@@ -90,7 +100,7 @@ QUESTIONS = (
         answer=_autocorrelation,
         draw=_draw_autocorrelation,
         caveats="Of the mean over stores, in which what is each store's own is averaged out.",
-        compute=lambda con: diagnostics.autocorrelation(diagnostics.read_selling_days(con)),
+        compute=lambda con: diagnostics.autocorrelation(_selling_days(con)),
         says=diagnostics.MEANINGS["autocorrelation"],
     ),
 )

@@ -1,7 +1,13 @@
 """The series: answers follow the tests' verdicts, and end where these do."""
 
 import pandas as pd
+import pytest
 
+from sales_assets import warehouse
+from sales_assets.errors import SalesError
+from sales_assets.questions.question import Question
+from sales_assets.questions.series import QUESTIONS
+from sales_assets.settings import Settings
 from tests.questions.conftest import BY_NAME, Ask, answer
 
 
@@ -31,3 +37,15 @@ def test_the_lags_that_are_named_are_the_strongest(of_real: Ask) -> None:
     noise = rows.assign(acf=0.0)
     assert not BY_NAME["autocorrelation"].answered(noise)[1]
     assert BY_NAME["autocorrelation"].draw(pd.DataFrame(noise)).panels
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
+def test_a_chain_that_never_sold_is_told_so(settings: Settings, question: Question) -> None:
+    with warehouse.in_memory(settings) as con:
+        con.execute(
+            "create table cleaned.sales (store_id integer, date date, sales double,"
+            " is_open boolean)"
+        )
+        con.execute("create table cleaned.stores (store_id integer, store_type varchar)")
+        with pytest.raises(SalesError, match="No store sold anything"):
+            question.make(con)
