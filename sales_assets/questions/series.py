@@ -78,7 +78,9 @@ def _draw_autocorrelation(rows: pd.DataFrame) -> Picture:
         )
         for column, title in (("acf", "autocorrelation"), ("pacf", "partial autocorrelation"))
     )
-    return Picture("The chain's sales repeat every two weeks", panels)
+    weeks = chain[chain["lag"] >= WEEK]
+    best = weeks.loc[weeks["acf"].idxmax(), "lag"]
+    return Picture(f"The chain's sales are most like those of {best} days before", panels)
 
 
 QUESTIONS = (

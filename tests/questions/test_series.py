@@ -34,6 +34,7 @@ def test_the_lags_that_are_named_are_the_strongest(of_real: Ask) -> None:
     best = chain.loc[chain["acf"].idxmax()]
     told = answer("autocorrelation", rows)
     assert f"those of {best['lag']} days ({best['acf']:.2f})" in told
+    assert f"those of {best['lag']} days" in BY_NAME["autocorrelation"].draw(rows).title
     noise = rows.assign(acf=0.0)
     assert not BY_NAME["autocorrelation"].answered(noise)[1]
     assert BY_NAME["autocorrelation"].draw(pd.DataFrame(noise)).panels
