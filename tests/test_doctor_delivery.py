@@ -76,6 +76,36 @@ def test_faults_of_every_file_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_every_column_at_fault_is_told_of_a_row(tmp_path: Path) -> None:
+    findings = examine(
+        tmp_path,
+        {
+            "store.csv": "Store,StoreType,Assortment,CompetitionDistance\n1,a,a,5\n3,e,,x\n",
+            "train.csv": HEADER + GOOD + "9,1,05.01.2015,-5,1.5,2,,q,\n",
+            "test.csv": PLAN_HEADER + "1.5,1.5,2,,maybe,,,2\n",
+        },
+        max_refused_share=1,
+    )
+    assert problems(findings) == [
+        "store.csv, line 3: StoreType 'e' is none of a, b, c, d; Assortment is blank; "
+        "CompetitionDistance 'x' is not a number",
+        "train.csv, line 3: Date '05.01.2015' is not a date (YYYY-MM-DD); Sales is negative: -5; "
+        "Customers '1.5' is not a whole number; Open '2' is neither 0 nor 1; Promo is blank; "
+        "StateHoliday 'q' is none of 0, a, b, c; SchoolHoliday is blank; "
+        "Store 9 is not in store.csv",
+        "test.csv, line 2: Id '1.5' is not a whole number; Store '1.5' is not a whole number; "
+        "Date is blank; Open 'maybe' is neither 0 nor 1; Promo is blank; StateHoliday is blank; "
+        "SchoolHoliday '2' is neither 0 nor 1",
+    ]
+
+
+def test_no_kind_of_fault_hides_behind_the_first_of_its_rows(tmp_path: Path) -> None:
+    negative = "".join(f"1,1,2015-01-05,-{number},1,1,0,0,0\n" for number in range(1, 41))
+    both = "1,1,2015-01-05,-41,1,1,,0,0\n"
+    findings = examine(tmp_path, {**SOUND, "train.csv": HEADER + GOOD + negative + both})
+    assert "train.csv, line 43: Sales is negative: -41; Promo is blank" in problems(findings)
+
+
 def test_a_missing_file_does_not_hide_what_is_wrong_with_the_others(tmp_path: Path) -> None:
     findings = examine(tmp_path, {"train.csv": HEADER + GOOD + "1,1,2015-02-30,5,1,1,0,0,0\n"})
     missing, row, _ = problems(findings)

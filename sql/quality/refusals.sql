@@ -1,12 +1,15 @@
 -- One row a refused row that stands for its kind: the first $examples rows of each load and kind of
 -- reason, with how many of that kind there are.
--- Reasons that differ only in the values they quote are of one kind.
+-- Reasons that differ only in the values they quote are of one kind; a row may have several faults.
 with
 
 told as (
     select
         *,
-        regexp_replace(reason, '''.*(''|$)|: .*|[0-9][0-9-]*', '', 'g') as kind
+        [
+            regexp_replace(fault, '''.*(''|$)|: .*|[0-9][0-9-]*', '', 'g')
+            for fault in string_split(reason, '; ')
+        ] as kind
     from quality.quarantine
     where $load_id is null or load_id = $load_id
 ),

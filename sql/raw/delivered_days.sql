@@ -1,5 +1,5 @@
 -- One row a data row of train.csv or test.csv, usable or not.
--- Every value is typed strictly; the first fault of a row is its reason.
+-- Every value is typed strictly; a row's reason tells the first fault of each column.
 -- Both files describe store days; `$kind` tells sales ('sales') from the plan ('plan').
 with
 
@@ -45,7 +45,9 @@ typed as (
     select
         *,
         try_cast(id_number as bigint) as id,
-        try_cast(store_number as integer) as store_id,
+        case
+            when store_number = trunc(store_number) then try_cast(store_number as integer)
+        end as store_id,
         cast(try_strptime(date_text, '%Y-%m-%d') as date) as date,
         try_cast(customers_number as bigint) as customers,
         open_flag = 1 as is_open,
@@ -57,47 +59,68 @@ typed as (
 judged as (
     select
         *,
-        case
-            when fault is not null then fault
-            when coalesce(id <> id_number, id_text is not null)
-                then format('Id ''{}'' is not a whole number', id_text)
-            when store_text is null then 'Store is blank'
-            when coalesce(store_id <> store_number, true)
-                then format('Store ''{}'' is not a whole number', store_text)
-            when date_text is null then 'Date is blank'
-            when date is null then format('Date ''{}'' is not a date (YYYY-MM-DD)', date_text)
-            when date < cast($earliest_day as date)
-                then format('Date {} is before {}', date_text, year(cast($earliest_day as date)))
-            when $kind = 'sales' and date > cast($today as date)
-                then format('Date {} is in the future', date_text)
-            when $kind = 'sales' and sales_text is null then 'Sales is blank'
-            when $kind = 'sales' and not coalesce(isfinite(sales), false)
-                then format('Sales ''{}'' is not a number', sales_text)
-            when sales < 0 then format('Sales is negative: {}', sales_text)
-            when coalesce(customers <> customers_number, customers_text is not null)
-                then format('Customers ''{}'' is not a whole number', customers_text)
-            when customers < 0 then format('Customers is negative: {}', customers_text)
-            when coalesce(open_flag not in (0, 1), open_text is not null)
-                then format('Open ''{}'' is neither 0 nor 1', open_text)
-            when promo_text is null then 'Promo is blank'
-            when coalesce(promo_flag not in (0, 1), true)
-                then format('Promo ''{}'' is neither 0 nor 1', promo_text)
-            when state_holiday is null then 'StateHoliday is blank'
-            when not list_contains($state_holidays, state_holiday)
-                then format(
-                    'StateHoliday ''{}'' is none of {}', state_holiday,
-                    array_to_string($state_holidays, ', ')
-                )
-            when school_holiday_text is null then 'SchoolHoliday is blank'
-            when coalesce(school_holiday_flag not in (0, 1), true)
-                then format('SchoolHoliday ''{}'' is neither 0 nor 1', school_holiday_text)
-        end as reason
+        coalesce(fault, nullif(concat_ws(
+            '; ',
+            case
+                when coalesce(id <> id_number, id_text is not null)
+                    then format('Id ''{}'' is not a whole number', id_text)
+            end,
+            case
+                when store_text is null then 'Store is blank'
+                when store_id is null
+                    then format('Store ''{}'' is not a whole number', store_text)
+            end,
+            case
+                when date_text is null then 'Date is blank'
+                when date is null
+                    then format('Date ''{}'' is not a date (YYYY-MM-DD)', date_text)
+                when date < cast($earliest_day as date)
+                    then format(
+                        'Date {} is before {}', date_text, year(cast($earliest_day as date))
+                    )
+                when $kind = 'sales' and date > cast($today as date)
+                    then format('Date {} is in the future', date_text)
+            end,
+            case
+                when $kind = 'sales' and sales_text is null then 'Sales is blank'
+                when $kind = 'sales' and not coalesce(isfinite(sales), false)
+                    then format('Sales ''{}'' is not a number', sales_text)
+                when sales < 0 then format('Sales is negative: {}', sales_text)
+            end,
+            case
+                when coalesce(customers <> customers_number, customers_text is not null)
+                    then format('Customers ''{}'' is not a whole number', customers_text)
+                when customers < 0 then format('Customers is negative: {}', customers_text)
+            end,
+            case
+                when coalesce(open_flag not in (0, 1), open_text is not null)
+                    then format('Open ''{}'' is neither 0 nor 1', open_text)
+            end,
+            case
+                when promo_text is null then 'Promo is blank'
+                when coalesce(promo_flag not in (0, 1), true)
+                    then format('Promo ''{}'' is neither 0 nor 1', promo_text)
+            end,
+            case
+                when state_holiday is null then 'StateHoliday is blank'
+                when not list_contains($state_holidays, state_holiday)
+                    then format(
+                        'StateHoliday ''{}'' is none of {}', state_holiday,
+                        array_to_string($state_holidays, ', ')
+                    )
+            end,
+            case
+                when school_holiday_text is null then 'SchoolHoliday is blank'
+                when coalesce(school_holiday_flag not in (0, 1), true)
+                    then format('SchoolHoliday ''{}'' is neither 0 nor 1', school_holiday_text)
+            end
+        ), '')) as reason
     from typed
 )
 
 select
     line,
-    left(reason, 300) as reason, row_text,
+    left(reason, 1000) as reason, row_text,
     id, store_id, date,
     sales, customers,
     is_open, is_promo, state_holiday, is_school_holiday

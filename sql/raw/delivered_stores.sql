@@ -1,5 +1,5 @@
 -- One row a data row of store.csv, usable or not.
--- Every value is typed strictly; the first fault of a row is its reason.
+-- Every value is typed strictly; a row's reason tells the first fault of each column.
 with
 
 numbered as (
@@ -61,62 +61,82 @@ typed as (
 judged as (
     select
         *,
-        case
-            when fault is not null then fault
-            when store_text is null then 'Store is blank'
-            when coalesce(store_id <> store_number, true)
-                then format('Store ''{}'' is not a whole number', store_text)
-            when store_id < 0 then format('Store is negative: {}', store_text)
-            when store_type is null then 'StoreType is blank'
-            when not list_contains($store_types, store_type)
-                then format(
-                    'StoreType ''{}'' is none of {}', store_type,
-                    array_to_string($store_types, ', ')
-                )
-            when assortment is null then 'Assortment is blank'
-            when not list_contains($assortments, assortment)
-                then format(
-                    'Assortment ''{}'' is none of {}', assortment,
-                    array_to_string($assortments, ', ')
-                )
-            when coalesce(not isfinite(competition_distance_m), distance_text is not null)
-                then format('CompetitionDistance ''{}'' is not a number', distance_text)
-            when competition_distance_m < 0
-                then format('CompetitionDistance is negative: {}', distance_text)
-            when coalesce(not list_contains($months, open_month), open_month_text is not null)
-                then format(
-                    'CompetitionOpenSinceMonth ''{}'' is not a month ({} to {})', open_month_text,
-                    list_min($months), list_max($months)
-                )
-            when coalesce(not list_contains($years, open_year), open_year_text is not null)
-                then format(
-                    'CompetitionOpenSinceYear ''{}'' is not a year ({} to {})', open_year_text,
-                    list_min($years), list_max($years)
-                )
-            when coalesce(promo2_flag not in (0, 1), promo2_text is not null)
-                then format('Promo2 ''{}'' is neither 0 nor 1', promo2_text)
-            when coalesce(not list_contains($weeks, promo2_week), promo2_week_text is not null)
-                then format(
-                    'Promo2SinceWeek ''{}'' is not a week ({} to {})', promo2_week_text,
-                    list_min($weeks), list_max($weeks)
-                )
-            when coalesce(not list_contains($years, promo2_year), promo2_year_text is not null)
-                then format(
-                    'Promo2SinceYear ''{}'' is not a year ({} to {})', promo2_year_text,
-                    list_min($years), list_max($years)
-                )
-            when len(unknown_months) > 0
-                then format(
-                    'PromoInterval ''{}'' has unknown months: {}', promo_interval,
-                    array_to_string(unknown_months, ', ')
-                )
-        end as reason
+        coalesce(fault, nullif(concat_ws(
+            '; ',
+            case
+                when store_text is null then 'Store is blank'
+                when coalesce(store_id <> store_number, true)
+                    then format('Store ''{}'' is not a whole number', store_text)
+                when store_id < 0 then format('Store is negative: {}', store_text)
+            end,
+            case
+                when store_type is null then 'StoreType is blank'
+                when not list_contains($store_types, store_type)
+                    then format(
+                        'StoreType ''{}'' is none of {}', store_type,
+                        array_to_string($store_types, ', ')
+                    )
+            end,
+            case
+                when assortment is null then 'Assortment is blank'
+                when not list_contains($assortments, assortment)
+                    then format(
+                        'Assortment ''{}'' is none of {}', assortment,
+                        array_to_string($assortments, ', ')
+                    )
+            end,
+            case
+                when coalesce(not isfinite(competition_distance_m), distance_text is not null)
+                    then format('CompetitionDistance ''{}'' is not a number', distance_text)
+                when competition_distance_m < 0
+                    then format('CompetitionDistance is negative: {}', distance_text)
+            end,
+            case
+                when coalesce(not list_contains($months, open_month), open_month_text is not null)
+                    then format(
+                        'CompetitionOpenSinceMonth ''{}'' is not a month ({} to {})',
+                        open_month_text, list_min($months), list_max($months)
+                    )
+            end,
+            case
+                when coalesce(not list_contains($years, open_year), open_year_text is not null)
+                    then format(
+                        'CompetitionOpenSinceYear ''{}'' is not a year ({} to {})', open_year_text,
+                        list_min($years), list_max($years)
+                    )
+            end,
+            case
+                when coalesce(promo2_flag not in (0, 1), promo2_text is not null)
+                    then format('Promo2 ''{}'' is neither 0 nor 1', promo2_text)
+            end,
+            case
+                when coalesce(not list_contains($weeks, promo2_week), promo2_week_text is not null)
+                    then format(
+                        'Promo2SinceWeek ''{}'' is not a week ({} to {})', promo2_week_text,
+                        list_min($weeks), list_max($weeks)
+                    )
+            end,
+            case
+                when coalesce(not list_contains($years, promo2_year), promo2_year_text is not null)
+                    then format(
+                        'Promo2SinceYear ''{}'' is not a year ({} to {})', promo2_year_text,
+                        list_min($years), list_max($years)
+                    )
+            end,
+            case
+                when len(unknown_months) > 0
+                    then format(
+                        'PromoInterval ''{}'' has unknown months: {}', promo_interval,
+                        array_to_string(unknown_months, ', ')
+                    )
+            end
+        ), '')) as reason
     from typed
 )
 
 select
     line,
-    left(reason, 300) as reason, row_text,
+    left(reason, 1000) as reason, row_text,
     store_id,
     store_type, assortment,
     competition_distance_m, competition_open_since_month, competition_open_since_year,

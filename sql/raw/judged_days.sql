@@ -71,17 +71,21 @@ distant as (
 
 select
     delivered_rows.* replace (
-        case
-            when delivered_rows.reason is not null then delivered_rows.reason
-            when stores.store_id is null
-                then format('Store {} is not in store.csv', delivered_rows.store_id)
-            when delivered_rows.line > repeated.first_line
-                then format(
-                    'Store {} on {} repeats line {}',
-                    delivered_rows.store_id, delivered_rows.date, repeated.first_line
-                )
-            else distant.reason
-        end as reason
+        nullif(concat_ws(
+            '; ',
+            delivered_rows.reason,
+            case
+                when stores.store_id is null and delivered_rows.store_id is not null
+                    then format('Store {} is not in store.csv', delivered_rows.store_id)
+                when delivered_rows.reason is not null then null
+                when delivered_rows.line > repeated.first_line
+                    then format(
+                        'Store {} on {} repeats line {}',
+                        delivered_rows.store_id, delivered_rows.date, repeated.first_line
+                    )
+                else distant.reason
+            end
+        ), '') as reason
     )
 from delivered_rows
 left join raw.stores as stores using (store_id)
