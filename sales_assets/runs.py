@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def run_job(name: str, settings: Settings, steps: list[str] | None = None) -> No
                 tags={PROCESS_TAG: str(os.getpid())},
             )
     if not result.success:
-        raise SalesError(_what_failed(result, settings))
+        raise SalesError(what_failed(result.all_events, settings))
 
 
 def _close_killed_runs(instance: dg.DagsterInstance) -> None:
@@ -104,14 +104,16 @@ def open_ui(settings: Settings, host: str, port: int) -> None:
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606
 
 
-def _what_failed(result: dg.ExecuteInProcessResult, settings: Settings) -> str:
+def what_failed(events: Iterable[dg.DagsterEvent], settings: Settings) -> str:
+    """Return what stopped a run, by its events, in a sentence or two."""
+    told = list(events)
     # A check that stops the run is a failed step too, whose message says less.
-    if failed := _failed_checks(result):
+    if failed := failed_checks(told):
         return (
             f"The check of {failed}. Nothing was published; the last results are untouched. "
             f"{settings.validation_path} shows what was found."
         )
-    for event in result.all_events:
+    for event in told:
         if event.is_step_failure:
             data = event.step_failure_data
             if data.user_failure_data and data.user_failure_data.description:
@@ -124,10 +126,16 @@ def _what_failed(result: dg.ExecuteInProcessResult, settings: Settings) -> str:
     return "The run failed; `sales dev` shows its record."
 
 
-def _failed_checks(result: dg.ExecuteInProcessResult) -> str:
+def failed_checks(events: Iterable[dg.DagsterEvent]) -> str:
+    """Return the assets whose checks stopped a run, each with what was found."""
+    checks = [
+        event.asset_check_evaluation_data
+        for event in events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
     return "; ".join(
         f"{check.asset_key.to_user_string()}: {check.description}"
-        for check in result.get_asset_check_evaluations()
+        for check in checks
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     )
 
