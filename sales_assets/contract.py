@@ -20,6 +20,7 @@ from sales_assets.contract_cases import (
 from sales_assets.errors import SourceError
 from sales_assets.settings import Settings
 from sales_assets.sources import kaggle
+from sales_assets.sources.inbox import UNFINISHED
 from sales_assets.sources.layout import EARLIEST_DAY, LAYOUTS, MAX_GAP_DAYS, Column, Layout
 from sales_assets.warehouse import in_memory
 
@@ -44,8 +45,28 @@ def as_markdown() -> str:
     ]
     for layout in LAYOUTS:
         lines += ["", *_file(layout, settings)]
-    lines += ["", *_refused_files(settings, share)]
+    lines += ["", *_refused_files(settings, share), "", *_arrival()]
     return "\n".join([*lines, ""])
+
+
+def _arrival() -> list[str]:
+    return [
+        "## How a delivery arrives",
+        "",
+        "`sales refresh --source DIRECTORY_OR_ZIP` loads one from anywhere. While the Dagster",
+        "daemon runs (`sales dev`), one may also be put into the home's `incoming`: a .zip, a",
+        "directory, or the files side by side, which wait until `store.csv` and `train.csv` are",
+        "both there. It is taken once it has not changed for half a minute, in the order of the",
+        "names, one refresh after another. A copy under way is best called otherwise: what is",
+        "hidden is left alone, and what ends in",
+        f"{', '.join(f'`{ending}`' for ending in UNFINISHED)}.",
+        "",
+        "Afterwards it lies in the home's `archive`, the time of its arrival before its name.",
+        "One that cannot be used goes to `rejected`, and beside it a `.txt` says why, by file",
+        "and line; mend it and put it into `incoming` again. A refresh that stops for another",
+        "reason, such as a full disk, is tried three times before that. Nobody empties the two",
+        "directories but you.",
+    ]
 
 
 def _file(layout: Layout, settings: Settings) -> list[str]:

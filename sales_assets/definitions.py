@@ -43,6 +43,7 @@ defs = dg.Definitions(
     asset_checks=checks.CHECKS,
     jobs=[*schedules.JOBS, studies.studies],
     schedules=schedules.SCHEDULES,
+    sensors=schedules.SENSORS,
     resources={"home": Home()},
     # Each step of the multiprocess executor imports everything again: three times as slow here.
     executor=dg.in_process_executor,

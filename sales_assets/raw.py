@@ -1,8 +1,10 @@
 """Deliveries as they came: typed, with file, line and load; refused rows with their reason."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from sales_assets.errors import SourceError
 from sales_assets.metadata import describe, markdown_table
@@ -24,6 +26,14 @@ TABLES = {
 }
 
 
+class Delivery(dg.Config):
+    """What one run loads, where that is not what the settings name."""
+
+    source: str | None = Field(
+        None, description="Directory or .zip with Kaggle's files, instead of SALES_SOURCE."
+    )
+
+
 @dg.multi_asset(
     name="delivery",
     specs=[
@@ -38,15 +48,16 @@ TABLES = {
     ],
     pool=WRITER_POOL,
 )
-def delivery(home: Home) -> Iterator[dg.MaterializeResult]:
+def delivery(config: Delivery, home: Home) -> Iterator[dg.MaterializeResult]:
     """Load the source's files; without a source, go on with what was delivered before."""
     settings = home.settings
+    source = Path(config.source) if config.source else settings.source
     with home.warehouse() as con:
         loads: list[kaggle.Load] = []
-        if settings.source is not None:
+        if source is not None:
             loads = kaggle.deliver(
                 con,
-                settings.source,
+                source,
                 max_refused_share=settings.max_refused_share,
                 scratch=settings.scratch,
             )

@@ -280,6 +280,21 @@ class Settings(BaseSettings):
         return self.home / "tuning"
 
     @property
+    def incoming(self) -> Path:
+        """Directory in which deliveries appear; the Dagster daemon looks there."""
+        return self.home / "incoming"
+
+    @property
+    def archive(self) -> Path:
+        """Directory of the deliveries that came by `incoming` and were loaded."""
+        return self.home / "archive"
+
+    @property
+    def rejected(self) -> Path:
+        """Directory of the deliveries that could not be used, each with a report beside it."""
+        return self.home / "rejected"
+
+    @property
     def dagster_home(self) -> Path:
         """Directory of the home's own Dagster instance."""
         return self.home / "dagster"

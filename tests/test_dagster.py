@@ -21,7 +21,7 @@ from sales_assets.definitions import defs
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.questions.question import BASES
 from sales_assets.questions.themes import QUESTIONS
-from sales_assets.schedules import monday_morning
+from sales_assets.schedules import incoming, monday_morning
 
 KEYS = {
     "raw/loads", "raw/sales", "raw/stores", "raw/plan", "quality/quarantine",
@@ -79,6 +79,11 @@ def test_the_code_location_loads_nothing_that_only_some_runs_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_sensor_of_deliveries_is_on() -> None:
+    assert incoming.default_status == dg.DefaultSensorStatus.RUNNING
+    assert incoming.job_name == "weekly_refresh"
 
 
 def tick(moment: datetime) -> dg.RunRequest:

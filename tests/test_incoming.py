@@ -1,0 +1,238 @@
+"""What appears in `<home>/incoming`: it is loaded by a run and filed, and nothing of it is lost."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from sales_assets.definitions import defs
+from sales_assets.resources import Home
+from sales_assets.schedules import DELIVERY_TAG, MOST_ATTEMPTS, incoming
+from sales_assets.settings import Settings
+from sales_assets.sources.inbox import Inbox
+from tests.sources.conftest import GOOD, HEADER, PLAN_HEADER, STORES, write
+
+SOUND = {"store.csv": STORES, "train.csv": HEADER + GOOD}
+Tick = Callable[[], dg.SensorResult | dg.RunRequest | dg.SkipReason]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The `incoming` of a new home."""
+    monkeypatch.setenv("SALES_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SALES_MAX_REFUSED_SHARE", "0.5")
+    (tmp_path / "home" / "incoming").mkdir(parents=True)
+    return tmp_path / "home" / "incoming"
+
+
+@pytest.fixture
+def instance() -> dg.DagsterInstance:
+    return dg.DagsterInstance.ephemeral()
+
+
+@pytest.fixture
+def tick(instance: dg.DagsterInstance) -> Tick:
+    """One evaluation of the sensor after another, its cursor kept."""
+    context = dg.build_sensor_context(instance=instance, definitions=defs)
+
+    def evaluate() -> dg.SensorResult | dg.RunRequest | dg.SkipReason:
+        result = incoming(context, home=Home())
+        if isinstance(result, dg.SensorResult) and result.cursor:
+            context.update_cursor(result.cursor)
+        assert isinstance(result, (dg.SensorResult, dg.RunRequest, dg.SkipReason))
+        return result
+
+    return evaluate
+
+
+def run(instance: dg.DagsterInstance, request: object) -> None:
+    """Run what was asked for as far as it concerns the delivery."""
+    assert isinstance(request, dg.RunRequest)
+    defs.resolve_job_def("weekly_refresh").execute_in_process(
+        instance=instance,
+        run_config=request.run_config,
+        tags=request.tags,
+        op_selection=["delivery"],
+        raise_on_error=False,
+    )
+
+
+def skipped(result: object) -> str:
+    reason = result.skip_reason if isinstance(result, dg.SensorResult) else result
+    assert isinstance(reason, dg.SkipReason)
+    return str(reason.skip_message)
+
+
+def names(directory: Path) -> list[str]:
+    """The names in a directory, without the stamps that they were given."""
+    return sorted(path.name.split("-", 1)[-1] for path in directory.iterdir())
+
+
+@pytest.mark.parametrize("form", ["loose", "directory", "zip"])
+def test_a_delivery_is_loaded_and_archived(
+    place: Path, tick: Tick, instance: dg.DagsterInstance, tmp_path: Path, form: str
+) -> None:
+    write(tmp_path / "week 31", SOUND)
+    if form == "zip":
+        shutil.make_archive(str(place / "week 31"), "zip", tmp_path / "week 31")
+    else:
+        shutil.copytree(
+            tmp_path / "week 31", place if form == "loose" else place / "week 31",
+            dirs_exist_ok=True,
+        )  # fmt: skip
+    name = {"loose": "files", "directory": "week 31", "zip": "week 31.zip"}[form]
+
+    assert name in skipped(tick())
+    request = tick()
+    run(instance, request)
+    assert skipped(tick()) == "Empty."
+
+    assert names(place) == [".taken"]
+    assert names(Settings.load().archive) == [name]
+    with duckdb.connect(Settings.load().warehouse_path) as con:
+        assert con.execute("select count(*) from raw.sales").fetchall() == [(1,)]
+
+
+def test_a_file_that_is_still_written_is_left_alone(place: Path, tick: Tick) -> None:
+    write(place / "monday", SOUND)
+    tick()
+    with (place / "monday" / "train.csv").open("a") as file:
+        file.write("1,1,2015-01-06,1,1,1,0,0,0\n")
+    assert "monday" in skipped(tick())
+    assert isinstance(tick(), dg.RunRequest)
+
+
+def test_loose_files_wait_for_one_another(place: Path, tick: Tick) -> None:
+    write(place, {"Train.csv": SOUND["train.csv"], "store.csv.part": STORES})
+    tick()
+    assert skipped(tick()).endswith("files waits for store.csv.")
+    (place / "store.csv.part").rename(place / "store.csv")
+    tick()
+    assert isinstance(tick(), dg.RunRequest)
+    assert sorted(path.name for path in Inbox(Settings.load()).taken()[0].iterdir()) == [
+        "Train.csv",
+        "store.csv",
+    ]
+
+
+def test_a_take_that_was_killed_is_gone_on_with(place: Path, tick: Tick) -> None:
+    # As if killed between the two renames, with a new train.csv since then.
+    (place / ".taken").mkdir()
+    write(place / ".taken" / ".files", {"train.csv": SOUND["train.csv"]})
+    write(place, {"store.csv": STORES, "train.csv": HEADER})
+    tick()
+    request = tick()
+    assert isinstance(request, dg.RunRequest)
+    (taken,) = Inbox(Settings.load()).taken()
+    assert (taken / "train.csv").read_text() == SOUND["train.csv"]
+    assert (taken / "store.csv").read_text() == STORES
+    assert (place / "train.csv").read_text() == HEADER
+
+
+def test_one_delivery_is_loaded_after_another(
+    place: Path, tick: Tick, instance: dg.DagsterInstance
+) -> None:
+    write(place / "b", SOUND)
+    write(place / "a", SOUND)
+    tick()
+    first = tick()
+    assert isinstance(first, dg.RunRequest)
+    assert first.tags[DELIVERY_TAG].endswith("-a")
+    run(instance, first)
+    second = tick()
+    assert isinstance(second, dg.RunRequest)
+    assert second.tags[DELIVERY_TAG].endswith("-b")
+
+
+def test_a_running_refresh_is_waited_for(
+    place: Path, tick: Tick, instance: dg.DagsterInstance
+) -> None:
+    write(place / "a", SOUND)
+    tick()
+    request = tick()
+    assert isinstance(request, dg.RunRequest)
+    instance.create_run_for_job(
+        defs.resolve_job_def("weekly_refresh"),
+        run_config=request.run_config,
+        tags=request.tags,
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    assert "refreshes from" in skipped(tick())
+    assert len(Inbox(Settings.load()).taken()) == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({**SOUND, "train.csv": "Store,Date\n1,2015-01-05\n"}, "lacks column"),
+        ({"train.csv": HEADER + GOOD}, "has no store.csv"),
+        ({**SOUND, "train.csv": HEADER + "1,1,x,-1,1,1,0,0,0\n"}, "line 2: Date 'x' is not a date"),
+        ({**SOUND, "test.csv": PLAN_HEADER}, "test.csv has a header but no rows"),
+    ],
+)
+def test_a_delivery_that_cannot_be_used_is_rejected_with_a_report(
+    place: Path, tick: Tick, instance: dg.DagsterInstance, files: dict[str, str], told: str
+) -> None:
+    write(place / "monday", files)
+    tick()
+    run(instance, tick())
+    assert skipped(tick()) == "Empty."
+
+    rejected = Settings.load().rejected
+    assert names(rejected) == ["monday", "monday.txt"]
+    report = next(rejected.glob("*.txt")).read_text()
+    assert told in report
+    assert "nothing was loaded" in report or "no store.csv" in report
+    assert {path.name: path.read_text() for path in next(rejected.glob("*monday")).iterdir()} == (
+        files
+    )
+
+
+def test_what_is_no_delivery_at_all_is_rejected(
+    place: Path, tick: Tick, instance: dg.DagsterInstance
+) -> None:
+    (place / "sales.xlsx").write_bytes(b"PK no archive")
+    tick()
+    run(instance, tick())
+    tick()
+    report = next(Settings.load().rejected.glob("*.txt")).read_text()
+    assert "sales.xlsx cannot be read" in report
+    assert "Traceback" not in report
+
+
+def test_a_delivery_is_not_blamed_for_a_home_that_is_in_use(
+    place: Path, tick: Tick, instance: dg.DagsterInstance
+) -> None:
+    write(place / "monday", SOUND)
+    tick()
+    request = tick()
+    # Not a warehouse: what a run finds wrong has nothing to do with the delivery.
+    Settings.load().warehouse_path.mkdir()
+    for attempt in range(1, MOST_ATTEMPTS):
+        run(instance, request)
+        request = tick()
+        assert isinstance(request, dg.RunRequest)
+        assert request.run_key is not None
+        assert request.run_key.endswith(f"-{attempt + 1}")
+    run(instance, request)
+    assert skipped(tick()) == "Empty."
+    report = next(Settings.load().rejected.glob("*.txt")).read_text()
+    assert f"attempt {MOST_ATTEMPTS}" in report
+    assert "warehouse.duckdb" in report
+
+
+def test_without_a_home_nothing_is_made(tick: Tick, place: Path) -> None:
+    shutil.rmtree(place.parent)
+    assert "does not exist" in skipped(tick())
+    assert not place.parent.exists()
+
+
+def test_hidden_and_unfinished_files_are_no_delivery(place: Path, tick: Tick) -> None:
+    for name in (".DS_Store", "a.zip.part", "b.tmp", "C.PARTIAL"):
+        (place / name).write_bytes(b"")
+    tick()
+    assert skipped(tick()) == "Empty."
+    assert len(list(place.iterdir())) == 4
