@@ -53,8 +53,12 @@ dev: setup ## Open the Dagster UI on port 3000
 serve: setup ## Answer over HTTP on port 8000
 	@$(BIN)/sales serve --home $(if $(wildcard $(DEMO)/serving/release.json),$(DEMO),var)
 
-bench: setup ## Measure a full-size refresh, the insights, the LSTM's answers, every model beside others, the service
+bench: setup ## Measure a full-size refresh, features and insights, other sizes, the LSTM's answers, every model beside others, the service
 	@$(BIN)/python -m benchmarks.refresh
+	@echo
+	@$(BIN)/python -m benchmarks.features
+	@echo
+	@$(BIN)/python -m benchmarks.scaling
 	@echo
 	@$(BIN)/python -m benchmarks.insights
 	@echo

@@ -43,7 +43,7 @@ def main() -> None:
             cleaned.clean_sales(con)
             cleaned.clean_plan(con, settings)
             started = time.perf_counter()
-            print(f"before any question: {_peak_gb():.1f} GB at the peak")
+            print(f"before any question: {peak_gb():.1f} GB at the peak")
             for base in BASES:
                 with _timed(base):
                     make_base(con, base)
@@ -58,7 +58,7 @@ def main() -> None:
             print(f"all questions: {time.perf_counter() - started:.1f} s")
             with _timed("report"):
                 path = report.write(con, settings.reports / "insights.html")
-            print(f"{path.stat().st_size / 1e6:.1f} MB; peak of memory {_peak_gb():.1f} GB")
+            print(f"{path.stat().st_size / 1e6:.1f} MB; peak of memory {peak_gb():.1f} GB")
 
 
 @contextmanager
@@ -68,7 +68,8 @@ def _timed(name: str) -> Iterator[None]:
     print(f"  {name:24s} {time.perf_counter() - started:6.1f} s", flush=True)
 
 
-def _peak_gb() -> float:
+def peak_gb() -> float:
+    """Return the most memory that this process has held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 

@@ -41,7 +41,7 @@ def main() -> None:
         ):
             seconds, gigabytes = _timed(["refresh", "--source", str(delivery), "--home", str(home)])
             print(f"\n{name}: {seconds / 60:.1f} min, peak {gigabytes:.1f} GB", flush=True)
-            for stage, stage_seconds in _stages(home):
+            for stage, stage_seconds in stages(home):
                 print(f"  {stage:32s} {stage_seconds:8.1f} s")
 
 
@@ -76,7 +76,7 @@ def _timed(arguments: list[str]) -> tuple[float, float]:
     return time.perf_counter() - started, usage.ru_maxrss * 1024 / 1e9
 
 
-def _stages(home: Path) -> list[tuple[str, float]]:
+def stages(home: Path) -> list[tuple[str, float]]:
     """Return each step of the newest run with its seconds, in the order they ran."""
     import dagster as dg
 

@@ -111,7 +111,7 @@ def _report(
         faults = [found.text for found in examine_delivery(settings, delivery) if not found.is_well]
     except SalesError as error:
         faults = [str(error)]
-    return "\n".join(
+    report = "\n".join(
         [
             f"{delivery.name} was not used ({datetime.now(UTC):%Y-%m-%d %H:%M} UTC, run "
             f"{runs[0].run_id[:8]}, attempt {len(runs)}).",
@@ -124,6 +124,8 @@ def _report(
             "",
         ]
     )
+    # Where it lay meanwhile concerns nobody.
+    return report.replace(str(delivery.absolute()), delivery.name)
 
 
 def _causes(events: list[dg.DagsterEvent]) -> set[str | None]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import features as feature_benchmark
 from benchmarks import insights, lstm_latency, windows
 from benchmarks.accuracy import compare, run_apart, run_method
 from benchmarks.methods import METHODS, available
@@ -237,3 +238,20 @@ def test_the_insights_are_timed_each(
     for question in QUESTIONS:
         assert f"  {question.name} " in told
     assert "peak of memory" in told
+
+
+def test_features_are_the_same_in_pandas_and_in_mlforecast(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("SALES_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["features", "--stores", "6", "--days", "450"])
+    feature_benchmark.main()
+    rows = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines()[3:]]
+    assert rows[:3] == ["profiles, pandas", "seasons, pandas", "levels, pandas"]
+    assert len(rows) == 3 + ("mlforecast" in available())
+
+
+@pytest.mark.parametrize("column", ["median_8", "prior_mean_13"])
+def test_a_feature_that_differs_stops_the_comparison(con, column):
+    made = con.execute("from days order by store_id, date").df()
+    told = feature_benchmark.profiles(made)
+    with pytest.raises(SystemExit, match=column):
+        feature_benchmark.same(told, told.assign(**{column: told[column] * 1.01}), "profiles")
