@@ -71,11 +71,12 @@ def sample(directory: Path, stores: int, days: int, seed: int, home: Path | None
 def refresh(source: Path | None, horizon: int | None, home: Path | None) -> None:
     """Load a delivery, learn, forecast and publish: the job that runs every week."""
     settings = Settings.choose(home=home, source=source, horizon=horizon)
-    from sales_assets.reading import print_scores
+    from sales_assets.reading import print_choice, print_scores
     from sales_assets.runs import run_job
 
     run_job("weekly_refresh", settings)
     print_scores(settings)
+    print_choice(settings)
 
 
 @main.command()
@@ -169,7 +170,7 @@ def models() -> None:
 @models.command("list")
 @home_option
 def list_(home: Path | None) -> None:
-    """List every version with its scores."""
+    """List every version with its scores, and what became of it and why."""
     from sales_assets.reading import print_versions
 
     print_versions(Settings.choose(home=home))
@@ -180,7 +181,7 @@ def list_(home: Path | None) -> None:
 @click.option("--card", is_flag=True, help="Print its model card instead.")
 @home_option
 def show(version: str | None, card: bool, home: Path | None) -> None:
-    """Print what is recorded of VERSION, or of the champion."""
+    """Print what is recorded of VERSION, or of the champion, and what became of it."""
     from sales_assets.reading import print_version
 
     print_version(Settings.choose(home=home), version, card=card)
@@ -209,8 +210,10 @@ def _change_champion(settings: Settings, change: Callable[[Any], Any]) -> None:
     from sales_assets.forecasting.model_store import ModelStore
     from sales_assets.runs import run_job
 
-    champion = change(ModelStore(settings.models))
-    run_job("publication", settings)
+    store = ModelStore(settings.models)
+    run_job("publication", settings, first=lambda: change(store))
+    champion = store.champion()
+    assert champion is not None, "it was chosen just now"
     click.echo(f"The champion is {champion.version}, and its forecasts are published.", err=True)
 
 

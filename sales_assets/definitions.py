@@ -3,6 +3,7 @@
 import dagster as dg
 
 from sales_assets import (
+    champions,
     checks,
     cleaned,
     features,
@@ -26,6 +27,7 @@ _stages = [
     *monitoring.ASSETS,
     *features.ASSETS,
     *models.ASSETS,
+    *champions.ASSETS,
     *intervals.ASSETS,
     *forecasts.ASSETS,
     *quality.ASSETS,

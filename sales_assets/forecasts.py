@@ -18,7 +18,7 @@ log = logging.getLogger("sales_assets.forecasts")
 
 @dg.asset(
     key=["forecasts", "daily"],
-    deps=[["features", "future"], ["intervals", "calibration"], ["models", "ensemble"]],
+    deps=[["features", "future"], ["intervals", "calibration"], ["models", "choice"]],
     group_name="forecasts",
     kinds={"python", "duckdb"},
     owners=OWNERS,
@@ -32,7 +32,7 @@ def daily(home: Home) -> dg.MaterializeResult:
     settings, store = home.settings, home.models
     with told_plainly():
         chosen = store.chosen()
-        assert chosen is not None, "models/ensemble comes first"
+        assert chosen is not None, "models/choice comes first"
         bundle = Bundle.load(store, chosen.version, settings)
     with home.warehouse() as con:
         frames = read_frames(con, "features.future")
@@ -98,7 +98,7 @@ def explanations(home: Home) -> dg.MaterializeResult:
     settings, store = home.settings, home.models
     with told_plainly():
         chosen = store.chosen()
-        assert chosen is not None, "models/ensemble comes first"
+        assert chosen is not None, "models/choice comes first"
         own = chosen.members[LightGBM.name]
         directory = store.verified(LightGBM.name, own["version"], own["manifest_sha256"])
     with home.warehouse() as con:

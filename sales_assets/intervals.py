@@ -28,11 +28,13 @@ def calibration(home: Home) -> dg.MaterializeResult:
 
     Conformal, from the residuals of the whole backtest, each over a scale of the other windows;
     for a day on which the members differ as usual. Store -1 serves stores without residuals. The
-    table is the newest ensemble's own.
+    table is that of the newest ensemble with weights of its own.
     """
     store = home.models
     with told_plainly():
-        newest = store.versions(ENSEMBLE)[-1].version
+        composed = store.newest_composed()
+        assert composed is not None, "models/ensemble comes first"
+        newest = composed.version
         bounds = Ensemble.load(store.verified(ENSEMBLE, newest)).calibration
     with home.warehouse() as con:
         replace_table(con, "intervals.calibration", bounds)

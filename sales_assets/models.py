@@ -6,7 +6,6 @@ from typing import Any
 
 import dagster as dg
 import duckdb
-import pandas as pd
 
 from sales_assets import charts
 from sales_assets.forecasting import backtest as backtesting
@@ -20,8 +19,9 @@ from sales_assets.forecasting.features import (
     window_fingerprints,
 )
 from sales_assets.forecasting.frames import feature_names, read_frames
+from sales_assets.forecasting.manifest import Manifest
 from sales_assets.forecasting.model_card import find_card
-from sales_assets.forecasting.model_store import ENSEMBLE, Manifest, ModelStore
+from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.metadata import chart, describe, markdown_table
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
 from sales_assets.warehouse import replace_table, table_exists
@@ -234,55 +234,10 @@ def ensemble(home: Home) -> dg.MaterializeResult:
     )
 
 
-@dg.asset(
-    key=["models", "versions"],
-    deps=[["forecasts", "daily"]],
-    group_name="published",
-    kinds={"python", "duckdb"},
-    owners=OWNERS,
-    pool=WRITER_POOL,
-)
-def versions(home: Home) -> dg.MaterializeResult:
-    """One row a version of the ensemble, with its scores, and which of them is the champion.
-
-    The champion moves here, once the forecasts have passed their checks: to the newest version,
-    unless someone has chosen another one.
-    """
-    store = home.models
-    with told_plainly():
-        chosen = store.chosen()
-        assert chosen is not None, "models/ensemble comes first"
-        present = store.champion()
-        is_pinned = bool(present and present.is_pinned)
-        reason = present.reason if present and is_pinned else "newest complete version"
-        champion = store.promote(chosen.version, is_pinned=is_pinned, reason=reason)
-    table = pd.DataFrame(
-        [
-            {
-                "version": manifest.version,
-                "cutoff": manifest.cutoff,
-                "created_at": manifest.created_at,
-                "is_champion": manifest.version == champion.version,
-                "is_pinned": manifest.version == champion.version and champion.is_pinned,
-                "reason": champion.reason if manifest.version == champion.version else None,
-                "fingerprint": manifest.fingerprint,
-                "manifest_sha256": store.manifest_sha256(ENSEMBLE, manifest.version),
-                **manifest.scores,
-            }
-            for manifest in store.versions(ENSEMBLE)
-        ]
-    )
-    with home.warehouse() as con:
-        replace_table(con, "models.versions", table)
-        metadata = describe(con, "models.versions")
-    return dg.MaterializeResult(metadata={**metadata, "champion": champion.version})
-
-
 ASSETS = [
     backtest,
     scores,
     ensemble_study,
     *(member_asset(name) for name in MEMBERS),
     ensemble,
-    versions,
 ]

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -13,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sales_assets.errors import SalesError
+from sales_assets.forecasting.champion import judgements, status
 from sales_assets.forecasting.model_card import find_card
-from sales_assets.forecasting.model_store import ENSEMBLE, Champion, ModelStore
+from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.settings import Settings
 from sales_assets.warehouse import connect_snapshot, headline, query, table_exists
 
@@ -26,6 +28,13 @@ def print_scores(settings: Settings) -> None:
     """Print every model's backtest scores."""
     with connect_snapshot(settings) as con:
         _print_table(query(con, "models/overview").df(), "Backtest, open days")
+
+
+def print_choice(settings: Settings) -> None:
+    """Print what the last refresh decided of the champion."""
+    choice = ModelStore(settings.models).choice()
+    if choice:
+        click.echo(f"{'Look at this: ' if choice.is_warning else ''}{choice.reason}")
 
 
 def print_study(settings: Settings, name: str) -> None:
@@ -127,26 +136,30 @@ def print_explanations(settings: Settings, store: int | None, out: Path | None, 
 
 
 def print_versions(settings: Settings) -> None:
-    """Print the ensemble's versions, the champion marked."""
+    """Print the ensemble's versions, and what became of each and why."""
     store = ModelStore(settings.models)
-    champion = store.champion()
-    rows = [
-        {
-            "version": manifest.version,
-            "cutoff": manifest.cutoff,
-            "champion": _role(manifest.version, champion),
-            "rmspe": manifest.scores.get("rmspe"),
-            "coverage_80": manifest.scores.get("coverage_80"),
-        }
-        for manifest in store.versions(ENSEMBLE)
-    ]
-    if not rows:
+    manifests = store.versions(ENSEMBLE)
+    if not manifests:
         raise SalesError(f"There are no models in {settings.home}; run `sales refresh` first.")
-    _print_table(pd.DataFrame(rows), "Versions of the ensemble")
+    told = judgements([manifest.version for manifest in manifests], store.champion())
+    table = pd.DataFrame(
+        {
+            "version": told["version"],
+            "cutoff": [manifest.cutoff for manifest in manifests],
+            "status": told["status"].where(~told["is_pinned"], told["status"] + ", pinned"),
+            "rmspe": [manifest.scores.get("rmspe") for manifest in manifests],
+            "coverage_80": [manifest.scores.get("coverage_80") for manifest in manifests],
+            "judged_at": [
+                None if at is None else f"{at:%Y-%m-%d %H:%M}" for at in told["judged_at"]
+            ],
+            "reason": told["reason"],
+        }
+    )
+    _print_table(table, "Versions of the ensemble")
 
 
 def print_version(settings: Settings, version: str | None, *, card: bool = False) -> None:
-    """Print the manifest or the card of one version, or of the champion.
+    """Print the manifest and history, or the card, of one version, or of the champion.
 
     Raises:
         SalesError: There is no such version, or it was made before there were cards.
@@ -157,16 +170,16 @@ def print_version(settings: Settings, version: str | None, *, card: bool = False
         if champion is None:
             raise SalesError(f"There is no champion in {settings.home}; run `sales refresh` first.")
         version = champion.version
-    text = find_card(store, ENSEMBLE, version) if card else None
-    if card and text is None:
-        raise SalesError(f"{ENSEMBLE} {version} was made before there were cards.")
-    click.echo(text or store.manifest(ENSEMBLE, version).to_json(), nl=False)
-
-
-def _role(version: str, champion: Champion | None) -> str:
-    if champion is None or champion.version != version:
-        return ""
-    return "pinned" if champion.is_pinned else "yes"
+    if card:
+        text = find_card(store, ENSEMBLE, version)
+        if text is None:
+            raise SalesError(f"{ENSEMBLE} {version} was made before there were cards.")
+        click.echo(text, nl=False)
+        return
+    recorded = json.loads(store.manifest(ENSEMBLE, version).to_json())
+    past = [event for event in (champion.history if champion else ()) if event.version == version]
+    told = {"status": status(version, champion), "history": [asdict(event) for event in past]}
+    click.echo(json.dumps({**recorded, **told}, indent=2, default=str))
 
 
 def _answers(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:

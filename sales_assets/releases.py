@@ -37,7 +37,7 @@ def ensemble(home: Home) -> dg.MaterializeResult:
     settings, store = home.settings, home.models
     with told_plainly():
         chosen = store.chosen()
-        assert chosen is not None, "models/ensemble comes first"
+        assert chosen is not None, "models/choice comes first"
     with home.warehouse() as con:
         release = write_release(con, settings.serving, store, chosen.version)
     log.info("released %s with %s", release.version, release.data)

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -42,28 +42,39 @@ def prepare_instance(settings: Settings) -> Path:
     return directory
 
 
-def run_job(name: str, settings: Settings, steps: list[str] | None = None) -> None:
+def run_job(
+    name: str,
+    settings: Settings,
+    steps: list[str] | None = None,
+    first: Callable[[], object] = lambda: None,
+) -> None:
     """Run a job, or some steps of it, in this process, showing progress.
 
     Its record is in the UI afterwards.
+
+    Args:
+        name: The job's.
+        settings: The home.
+        steps: Those to run; without them, all.
+        first: What is done before, when no other run is under way.
 
     Raises:
         SalesError: The run failed, or another one is under way.
     """
     prepare_instance(settings)
-    with _only_one(settings), _progress():
+    with _only_one(settings), _progress(), dg.DagsterInstance.get() as instance:
+        _close_killed_runs(instance)
+        _refuse_beside_another_run(instance)
+        first()
         from sales_assets.definitions import defs
 
-        with dg.DagsterInstance.get() as instance:
-            _close_killed_runs(instance)
-            _refuse_beside_another_run(instance)
-            result = defs.resolve_job_def(name).execute_in_process(
-                instance=instance,
-                raise_on_error=False,
-                run_config=QUIET,
-                op_selection=steps,
-                tags={PROCESS_TAG: str(os.getpid())},
-            )
+        result = defs.resolve_job_def(name).execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_config=QUIET,
+            op_selection=steps,
+            tags={PROCESS_TAG: str(os.getpid())},
+        )
     if not result.success:
         raise SalesError(what_failed(result.all_events, settings))
 

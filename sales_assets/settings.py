@@ -140,6 +140,23 @@ class LSTMSettings(_Group):
     seeds: int = Field(2, ge=1, description="Networks that are averaged, each with its own seed.")
 
 
+class PromotionSettings(_Group):
+    """When a new ensemble becomes champion, and what is published where it does not."""
+
+    tolerance: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="Share by which a new ensemble's RMSPE may exceed the champion's on the "
+        "backtest windows that both were judged on.",
+    )
+    otherwise: Literal["champion", "challenger"] = Field(
+        "champion",
+        description="Whose forecasts are published where the new ensemble stays a challenger: the "
+        "champion's, refitted to the new data, or the challenger's.",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set from outside, validated once, with its meaning and default."""
 
@@ -197,6 +214,7 @@ class Settings(BaseSettings):
     lightgbm: LightGBMSettings = LightGBMSettings()
     lstm: LSTMSettings = LSTMSettings()
     studies: StudySettings = StudySettings()
+    promotion: PromotionSettings = PromotionSettings()
 
     @classmethod
     def choose(cls, **choices: object) -> Self:

@@ -132,11 +132,15 @@ def test_insights_are_listed_and_printed(home: Path) -> None:
 
 
 def test_the_champion_is_listed_and_shown(home: Path) -> None:
-    assert "yes" in sales("models", "list", "--home", home).stdout
+    listed = sales("models", "list", "--home", home).stdout
+    assert "champion" in listed
+    assert "no champion to compare it with; RMSPE" in listed
     manifest = json.loads(sales("models", "show", "--home", home).stdout)
     assert manifest["name"] == "ensemble"
     assert manifest["scores"]["rmspe"] > 0
     assert set(manifest["members"]) == set(MEMBERS)
+    assert manifest["status"] == "champion"
+    assert [event["is_promoted"] for event in manifest["history"]] == [True]
 
 
 def test_a_promoted_version_stays_until_the_newest_is_followed_again(home_copy: Path) -> None:

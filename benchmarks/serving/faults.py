@@ -15,7 +15,8 @@ import pandas as pd
 from benchmarks.serving.load import Ask, Outcome, as_answered, quantiles_ms, steady
 from benchmarks.serving.processes import Service, free_port, kill, platform, running
 from sales_assets.forecasting.ensemble import Ensemble
-from sales_assets.forecasting.model_store import ENSEMBLE, Draft, ModelStore
+from sales_assets.forecasting.manifest import Draft
+from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.forecasting.release import FILE, Release
 
 PER_SECOND = 10.0

@@ -1,5 +1,6 @@
 """An ensemble's bundle: its members fitted, composed, loaded again, and asked for forecasts."""
 
+import hashlib
 import inspect
 import logging
 import time
@@ -9,11 +10,13 @@ from datetime import date
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pandas as pd
 
 from sales_assets.errors import ModelStoreError
-from sales_assets.forecasting import conformal
+from sales_assets.forecasting import conformal, metrics
 from sales_assets.forecasting.backtest import COLUMNS, member_fingerprint
+from sales_assets.forecasting.baseline import Baseline
 from sales_assets.forecasting.conformal import BOUNDS, calibrate
 from sales_assets.forecasting.ensemble import (
     MEMBERS,
@@ -21,7 +24,8 @@ from sales_assets.forecasting.ensemble import (
     fit_weights,
     simplex_weights,
 )
-from sales_assets.forecasting.frames import Frames, feature_names
+from sales_assets.forecasting.frames import KEYS, Frames, feature_names
+from sales_assets.forecasting.manifest import Draft, Manifest, Window
 from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_card import (
     Facts,
@@ -30,13 +34,7 @@ from sales_assets.forecasting.model_card import (
     data_facts,
     write_card,
 )
-from sales_assets.forecasting.model_store import (
-    ENSEMBLE,
-    Draft,
-    Manifest,
-    ModelStore,
-    fingerprint_of,
-)
+from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore, fingerprint_of
 from sales_assets.forecasting.point import MEDIAN, factors
 from sales_assets.settings import Settings
 
@@ -122,7 +120,8 @@ def compose(
     """Return the ensemble of fitted members: weights, intervals and factors from the backtest.
 
     The newest version is kept if it would come out the same; an older one is composed anew, so
-    that the newest is always the one last composed.
+    that the newest is always the one last composed. What it records of each window is what it is
+    judged by (`promotion.judge`).
     """
     cutoff = max(manifest.cutoff for manifest in members.values())
     fingerprint = fingerprint_of(
@@ -135,7 +134,7 @@ def compose(
     found = store.find(ENSEMBLE, fingerprint)
     if (
         found
-        and found == store.versions(ENSEMBLE)[-1]
+        and found == store.newest_composed()
         and all(
             found.members[name]["version"] == manifest.version for name, manifest in members.items()
         )
@@ -149,13 +148,8 @@ def compose(
         data=next(iter(members.values())).data,
         parameters={"weights": weights, "point": point},
         scores=dict(scores),
-        members={
-            name: {
-                "version": manifest.version,
-                "manifest_sha256": store.manifest_sha256(name, manifest.version),
-            }
-            for name, manifest in members.items()
-        },
+        members=store.references(members),
+        windows=windows_of(backtest),
     )
     facts = Facts(
         Ensemble.__doc__ or "", backtest_facts(backtest), backtest, champions_own(store, ENSEMBLE)
@@ -166,6 +160,25 @@ def compose(
         write_card(directory, ENSEMBLE, draft, facts)
 
     return store.save(ENSEMBLE, draft, write)
+
+
+def windows_of(backtest: pd.DataFrame) -> dict[str, Window]:
+    """Return how the ensemble and the baseline did on each window, by cutoff."""
+    ensemble = backtest[backtest["model"] == ENSEMBLE]
+    baseline = backtest[backtest["model"] == Baseline.name].set_index(list(KEYS))
+    windows = {}
+    for cutoff, days in ensemble.sort_values(list(KEYS)).groupby("cutoff"):
+        sales = days["sales"].to_numpy()
+        beside = baseline["forecast"].reindex(pd.MultiIndex.from_frame(days[list(KEYS)]))
+        numbers = (days["store_id"], days["date"].to_numpy("datetime64[D]"), np.rint(100 * sales))
+        task = np.column_stack([np.asarray(number).astype("int64") for number in numbers])
+        windows[f"{pd.Timestamp(str(cutoff)):%Y-%m-%d}"] = Window(
+            days=len(days),
+            rmspe=metrics.rmspe(sales, days["forecast"].to_numpy()),
+            baseline_rmspe=metrics.rmspe(sales, beside.to_numpy()),
+            judged=hashlib.sha256(task.tobytes()).hexdigest(),
+        )
+    return windows
 
 
 @dataclass(frozen=True)

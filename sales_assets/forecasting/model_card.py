@@ -5,22 +5,21 @@ time stamp: the same model gets the same card. Source: Mitchell et al. (2019), M
 model reporting.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting import metrics
 from sales_assets.forecasting.frames import Frames
-from sales_assets.forecasting.model_store import (
-    ENSEMBLE,
-    Draft,
-    Manifest,
-    ModelStore,
-    library_versions,
-)
+from sales_assets.forecasting.manifest import Draft, Manifest
+from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore, library_versions
 from sales_assets.settings import LEVELS
+
+log = logging.getLogger("sales_assets.models")
 
 CARD = "card.md"
 BASELINE = "baseline"
@@ -110,15 +109,20 @@ def backtest_facts(backtest: pd.DataFrame) -> dict[str, object]:
 
 
 def champions_own(store: ModelStore, name: str) -> Manifest | None:
-    """Return the champion's version of a model, or nothing before there is a champion."""
+    """Return the champion's version of a model; nothing if there is none that can be read."""
     champion = store.champion()
     if champion is None:
         return None
-    ensemble = store.manifest(ENSEMBLE, champion.version)
-    if name == ENSEMBLE:
-        return ensemble
-    own = ensemble.members.get(name)
-    return store.manifest(name, own["version"]) if own else None
+    try:
+        ensemble = store.manifest(ENSEMBLE, champion.version)
+        if name == ENSEMBLE:
+            return ensemble
+        own = ensemble.members.get(name)
+        return store.manifest(name, own["version"]) if own else None
+    except ModelStoreError as error:
+        # A new version does not have to do without a card because an old one is damaged.
+        log.warning("%s", error)
+        return None
 
 
 def find_card(store: ModelStore, name: str, version: str) -> str | None:

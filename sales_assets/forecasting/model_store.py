@@ -3,6 +3,7 @@
 `models/<name>/<version>/` holds the files of one version and its `manifest.json`, which records
 the hash of every file. `models/champion.json` names the ensemble in use; it records the hash of
 that ensemble's manifest, which in turn records those of its members' manifests.
+`models/choice.json` is what the last refresh decided; the champion moves when it is settled.
 """
 
 import hashlib
@@ -10,106 +11,27 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version as library_version
 from pathlib import Path
-from typing import Any, Self
+from typing import TypeVar
 
 from sales_assets.errors import ModelStoreError
+from sales_assets.forecasting.champion import Champion, Choice, Event
+from sales_assets.forecasting.manifest import Draft, Manifest
 
 log = logging.getLogger("sales_assets.models")
 
 MANIFEST = "manifest.json"
 VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 ENSEMBLE = "ensemble"
+T = TypeVar("T")
 LIBRARIES = (
     "duckdb", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "skops", "statsforecast",
     "tensorflow",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What is recorded of one version.
-
-    Attributes:
-        name: A member's name, or `ensemble`.
-        version: UTC time stamp and the beginning of the fingerprint.
-        cutoff: Last day that was learnt from.
-        fingerprint: Hash of data, features, settings and code; the same one means the same model.
-        data: Hash of the cleaned tables and the features' definition alone.
-        files: SHA-256 of each file, by its path within the version.
-        parameters: The member's settings.
-        features: Names of the features that it learnt from, in order.
-        scores: Backtest scores, by name.
-        members: For an ensemble, its members' versions and the hashes of their manifests.
-        libraries: Versions of the libraries that made it.
-        created_at: When it was written, UTC.
-        counts: What the fit counted, such as series that a model failed on.
-    """
-
-    name: str
-    version: str
-    cutoff: date
-    fingerprint: str
-    data: str
-    files: dict[str, str]
-    parameters: dict[str, Any]
-    features: list[str]
-    scores: dict[str, float]
-    members: dict[str, dict[str, str]]
-    libraries: dict[str, str]
-    created_at: datetime
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        """Return the text of the manifest's file."""
-        return json.dumps(asdict(self), indent=2, default=lambda value: value.isoformat()) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read the text of a manifest's file."""
-        values = json.loads(text)
-        values["cutoff"] = date.fromisoformat(values["cutoff"])
-        values["created_at"] = datetime.fromisoformat(values["created_at"])
-        return cls(**values)
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What a new version records besides its files."""
-
-    cutoff: date
-    fingerprint: str
-    data: str = ""
-    parameters: dict[str, Any] = field(default_factory=dict)
-    features: list[str] = field(default_factory=list)
-    scores: dict[str, float] = field(default_factory=dict)
-    members: dict[str, dict[str, str]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The ensemble in use, why and since when.
-
-    Attributes:
-        version: The ensemble's version.
-        manifest_sha256: Hash of its manifest.
-        is_pinned: Whether someone chose it; a refresh leaves a pinned champion alone.
-        reason: Why it was chosen.
-        promoted_at: When, UTC.
-        previous: The champion before it, if there was one.
-    """
-
-    version: str
-    manifest_sha256: str
-    is_pinned: bool
-    reason: str
-    promoted_at: datetime
-    previous: str | None
 
 
 class ModelStore:
@@ -141,7 +63,7 @@ class ModelStore:
             files=files,
             libraries=library_versions(),
             created_at=created_at,
-            **asdict(draft),
+            **{part.name: getattr(draft, part.name) for part in fields(draft)},
         )
         (partial / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         partial.replace(final)
@@ -193,6 +115,29 @@ class ModelStore:
         """Return the hash of a version's manifest."""
         return sha256_of(self._manifest_path(name, version))
 
+    def recorded(self, name: str, version: str, manifest_sha256: str) -> Manifest:
+        """Return what is recorded of one version, whose manifest is known by its hash.
+
+        Raises:
+            ModelStoreError: There is no such version, or its manifest was changed.
+        """
+        manifest = self.manifest(name, version)
+        if self.manifest_sha256(name, version) != manifest_sha256:
+            raise ModelStoreError(
+                f"The manifest of {name} {version} is not the one that was recorded; not loaded."
+            )
+        return manifest
+
+    def references(self, members: Mapping[str, Manifest]) -> dict[str, dict[str, str]]:
+        """Return what an ensemble records of its members."""
+        return {
+            name: {
+                "version": manifest.version,
+                "manifest_sha256": self.manifest_sha256(name, manifest.version),
+            }
+            for name, manifest in members.items()
+        }
+
     def verified(self, name: str, version: str, manifest_sha256: str | None = None) -> Path:
         """Return the directory of a version whose every file has the recorded hash.
 
@@ -200,12 +145,12 @@ class ModelStore:
             ModelStoreError: A file is missing, changed or not recorded, or the manifest is not
                 the one expected.
         """
-        manifest = self.manifest(name, version)
+        manifest = (
+            self.recorded(name, version, manifest_sha256)
+            if manifest_sha256
+            else self.manifest(name, version)
+        )
         directory = self.root / name / version
-        if manifest_sha256 and self.manifest_sha256(name, version) != manifest_sha256:
-            raise ModelStoreError(
-                f"The manifest of {name} {version} is not the one that was recorded; not loaded."
-            )
         present = _files_in(directory)
         unrecorded = present - {*manifest.files, MANIFEST}
         if unrecorded:
@@ -222,19 +167,14 @@ class ModelStore:
                 )
         return directory
 
+    def newest_composed(self) -> Manifest | None:
+        """Return the newest ensemble with weights of its own, if there is one."""
+        composed = [found for found in self.versions(ENSEMBLE) if found.continues is None]
+        return composed[-1] if composed else None
+
     def champion(self) -> Champion | None:
         """Return the ensemble in use, or nothing before the first publication."""
-        path = self.root / "champion.json"
-        if not path.is_file():
-            return None
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            values["promoted_at"] = datetime.fromisoformat(values["promoted_at"])
-            return Champion(**values)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise ModelStoreError(
-                f"{path} cannot be read; remove it, and the next refresh takes the newest version."
-            ) from None
+        return self._record("champion.json", Champion.from_json)
 
     def promote(self, version: str, *, is_pinned: bool, reason: str) -> Champion:
         """Point the champion at a verified version of the ensemble, atomically.
@@ -242,25 +182,13 @@ class ModelStore:
         Raises:
             ModelStoreError: The version or one of its members is unknown or was changed.
         """
-        self.verified(ENSEMBLE, version)
-        for name, member in self.manifest(ENSEMBLE, version).members.items():
-            self.verified(name, member["version"], member["manifest_sha256"])
+        self.verify_whole(version)
         present = self.champion()
         if present and present.version == version and present.is_pinned == is_pinned:
             return present
-        champion = Champion(
-            version=version,
-            manifest_sha256=self.manifest_sha256(ENSEMBLE, version),
-            is_pinned=is_pinned,
-            reason=reason,
-            promoted_at=self.now(),
-            previous=_previous(present, version),
-        )
-        text = json.dumps(asdict(champion), indent=2, default=lambda value: value.isoformat())
-        fresh = self.root / "champion.json.tmp"
-        fresh.write_text(text + "\n", encoding="utf-8")
-        fresh.replace(self.root / "champion.json")
-        return champion
+        against = present.version if present else None
+        event = Event(version, self.now(), True, is_pinned, reason, against)
+        return self._write_champion(self._moved(present, event))
 
     def choose(self, version: str, reason: str) -> Champion:
         """Pin a version as champion, or with `newest` follow the newest version again.
@@ -286,18 +214,97 @@ class ModelStore:
             raise ModelStoreError("There is no earlier champion to go back to.")
         return self.promote(present.previous, is_pinned=True, reason=reason)
 
+    def choice(self) -> Choice | None:
+        """Return what the last refresh decided, if there was one."""
+        return self._record("choice.json", Choice.from_json)
+
+    def decide(self, choice: Choice) -> None:
+        """Record what is to be forecast with; the champion moves when it is settled."""
+        self._write("choice.json", choice.to_json())
+
     def chosen(self) -> Manifest | None:
-        """Return the ensemble to forecast with: the pinned champion, else the newest version.
+        """Return the ensemble to forecast with.
+
+        It is the pinned champion, else what the last refresh decided, unless someone has chosen
+        another champion since; before there is either, the newest version.
 
         Raises:
             ModelStoreError: The pinned champion is not the version that was promoted.
         """
-        champion = self.champion()
+        champion, choice = self.champion(), self.choice()
         if champion and champion.is_pinned:
             self.verified(ENSEMBLE, champion.version, champion.manifest_sha256)
             return self.manifest(ENSEMBLE, champion.version)
+        if choice and choice.holds(champion):
+            return self.manifest(ENSEMBLE, choice.version)
+        if champion:
+            return self.manifest(ENSEMBLE, champion.version)
         newest = self.versions(ENSEMBLE)
         return newest[-1] if newest else None
+
+    def settle(self) -> Champion:
+        """Do what the last refresh decided, in one step: move the champion, and note the refused.
+
+        A champion that was chosen by hand since then stays, and what was noted before is not
+        noted again.
+
+        Raises:
+            ModelStoreError: There is nothing to be champion, or it was changed.
+        """
+        present, choice = self.champion(), self.choice()
+        if choice is None or not choice.holds(present):
+            if present is None:
+                raise ModelStoreError(f"There is no champion in {self.root}; refresh first.")
+            return present
+        champion = present
+        if champion is None or champion.version != choice.champion:
+            self.verify_whole(choice.champion)
+            champion = self._moved(champion, choice.promotion())
+        if choice.challenger != choice.champion:
+            champion = champion.noting([choice.refusal()])
+        return champion if champion == present else self._write_champion(champion)
+
+    def verify_whole(self, version: str, manifest_sha256: str | None = None) -> None:
+        """Verify an ensemble and its members.
+
+        Raises:
+            ModelStoreError: The version or one of its members is unknown or was changed.
+        """
+        self.verified(ENSEMBLE, version, manifest_sha256)
+        for name, member in self.manifest(ENSEMBLE, version).members.items():
+            self.verified(name, member["version"], member["manifest_sha256"])
+
+    def _moved(self, present: Champion | None, event: Event) -> Champion:
+        """Return the champion that an event makes."""
+        return Champion(
+            version=event.version,
+            manifest_sha256=self.manifest_sha256(ENSEMBLE, event.version),
+            is_pinned=event.is_pinned,
+            reason=event.reason,
+            promoted_at=event.at,
+            previous=_previous(present, event.version),
+            history=(*(present.history if present else ()), event),
+        )
+
+    def _write_champion(self, champion: Champion) -> Champion:
+        self._write("champion.json", champion.to_json())
+        return champion
+
+    def _record(self, name: str, read: Callable[[str], T]) -> T | None:
+        path = self.root / name
+        if not path.is_file():
+            return None
+        try:
+            return read(path.read_text(encoding="utf-8"))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise ModelStoreError(
+                f"{path} cannot be read; remove it, and the next refresh takes the newest version."
+            ) from None
+
+    def _write(self, name: str, text: str) -> None:
+        fresh = self.root / f"{name}.tmp"
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(self.root / name)
 
     def _directory(self, name: str, created_at: datetime, fingerprint: str) -> Path:
         return self.root / name / f"{created_at:%Y%m%dT%H%M%SZ}-{fingerprint[:8]}"

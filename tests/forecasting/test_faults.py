@@ -19,7 +19,8 @@ from sales_assets.forecasting.bundle import compose, fit_member, fitted_members
 from sales_assets.forecasting.conformal import BOUNDS
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.frames import KEYS, Frames, feature_names, read_frames
-from sales_assets.forecasting.model_store import Draft, ModelStore, sha256_of
+from sales_assets.forecasting.manifest import Draft
+from sales_assets.forecasting.model_store import ModelStore, sha256_of
 from sales_assets.settings import Settings
 from tests.conftest import load_and_clean
 

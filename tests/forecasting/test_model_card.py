@@ -18,6 +18,7 @@ from sales_assets.forecasting.features import (
     data_fingerprint,
     last_sales_day,
 )
+from sales_assets.forecasting.manifest import Draft
 from sales_assets.forecasting.model_card import (
     CARD,
     LIMITS,
@@ -28,7 +29,7 @@ from sales_assets.forecasting.model_card import (
     champions_own,
     find_card,
 )
-from sales_assets.forecasting.model_store import Draft, ModelStore, library_versions
+from sales_assets.forecasting.model_store import ModelStore, library_versions
 from tests.conftest import sales
 
 SCORES = {"rmspe": 0.15, "wape": 0.1, "coverage_80": 0.81, "days": 120.0}

@@ -3,15 +3,17 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from sales_assets.errors import ModelStoreError
+from sales_assets.forecasting.champion import Choice, judgements
 from sales_assets.forecasting.ensemble import ENSEMBLE
+from sales_assets.forecasting.manifest import Draft, Window
 from sales_assets.forecasting.model_store import (
     MANIFEST,
-    Draft,
     ModelStore,
     fingerprint_of,
     sha256_of,
@@ -355,22 +357,111 @@ def test_the_only_champion_there_was_cannot_be_rolled_back(store):
     assert store.champion() == champion
 
 
-def test_the_newest_version_is_forecast_with_unless_one_is_pinned(store):
-    first, second = ensembles(store, 2)
-    assert store.chosen().version == second
+def a_choice(version, champion, against, challenger, **values):
+    return Choice(
+        version, champion, against, challenger, "its errors", "why", False, START, **values
+    )
 
-    store.promote(first, is_pinned=False, reason="newest complete version")
+
+def test_what_was_decided_is_forecast_with_unless_another_champion_was_chosen_since(store):
+    first, second, third = ensembles(store, 3)
+    assert store.chosen().version == third
+
+    store.promote(first, is_pinned=False, reason="the first")
+    store.decide(a_choice(second, second, first, second))
     assert store.chosen().version == second
+    assert store.champion().version == first
 
     store.choose(first, "better in December")
     assert store.chosen().version == first
-    third = saved(store, fingerprint="f" * 16).version
-    assert store.chosen().version == first
+    assert store.settle() == store.champion()
+    assert store.champion().version == first
 
     store.choose("newest", "back to normal")
     assert store.chosen().version == third
     assert store.champion().is_pinned is False
     assert store.champion().previous == first
+
+
+def test_the_champion_moves_when_what_was_decided_is_settled_and_once_only(store):
+    first, second = ensembles(store, 2)
+    store.decide(a_choice(first, first, None, first))
+    assert store.champion() is None
+    store.settle()
+    store.decide(a_choice(second, second, first, second, rmspe=0.1, champion_rmspe=0.11))
+
+    champion = store.settle()
+
+    assert store.settle() == champion == store.champion()
+    assert (champion.version, champion.previous) == (second, first)
+    assert [(event.version, event.is_promoted, event.rmspe) for event in champion.history] == [
+        (first, True, None), (second, True, 0.1),
+    ]  # fmt: skip
+
+
+def test_a_challenger_that_is_refused_is_noted_once_for_each_reason(store):
+    first, second = ensembles(store, 2)
+    champion = store.promote(first, is_pinned=False, reason="the first")
+    refused = a_choice(first, first, first, second, rmspe=0.2, champion_rmspe=0.1)
+    for _ in range(2):
+        store.decide(refused)
+        store.settle()
+    assert store.champion() == replace(champion, history=store.champion().history)
+    _, event = store.champion().history
+    assert (event.version, event.is_promoted, event.against) == (second, False, first)
+    assert (event.reason, event.rmspe, event.champion_rmspe) == ("its errors", 0.2, 0.1)
+
+    store.decide(replace(refused, verdict="other errors"))
+    store.settle()
+
+    told = judgements([first, second, "unheard of"], store.champion())
+    assert told["status"].tolist() == ["champion", "challenger", "challenger"]
+    assert told["reason"].tolist() == ["the first", "other errors", None]
+    assert told["worse_by"].tolist()[1] == pytest.approx(1.0)
+    assert len(store.champion().history) == 3
+
+
+def test_what_was_decided_moves_no_champion_to_a_version_that_was_changed(store):
+    first, second = ensembles(store, 2)
+    champion = store.promote(first, is_pinned=False, reason="the first")
+    store.decide(a_choice(second, second, first, second))
+    (store.root / ENSEMBLE / second / "weights.txt").write_text("1.0 0.0\n")
+
+    with pytest.raises(ModelStoreError, match=f"{ENSEMBLE} {second} is not loaded"):
+        store.settle()
+
+    assert store.champion() == champion
+
+
+def test_a_champion_from_before_there_was_a_history_is_read_and_its_history_begun(store):
+    first, second, third = ensembles(store, 3)
+    for version in (first, second):
+        store.promote(version, is_pinned=False, reason=f"promoted {version}")
+    path = store.root / "champion.json"
+    old = {name: value for name, value in json.loads(path.read_text()).items() if name != "history"}
+    path.write_text(json.dumps(old))
+
+    before = store.champion()
+    store.promote(third, is_pinned=True, reason="by hand")
+
+    assert (before.version, before.previous, before.ever()) == (second, first, {first, second})
+    assert [event.reason for event in store.champion().history] == [f"promoted {second}", "by hand"]
+    assert judgements([first, second, third], store.champion())["status"].tolist() == [
+        "challenger", "former champion", "champion",
+    ]  # fmt: skip
+
+
+def test_a_manifest_from_before_there_were_windows_is_read(store):
+    version = saved(store, windows={"2026-01-01": Window(9, 0.1, 0.2, "f" * 64)}).version
+    assert store.manifest(ENSEMBLE, version).windows["2026-01-01"].rmspe == 0.1
+    path = store.root / ENSEMBLE / version / MANIFEST
+    old = json.loads(path.read_text())
+    del old["windows"], old["continues"]
+    path.write_text(json.dumps(old))
+
+    assert (store.manifest(ENSEMBLE, version).windows, store.versions(ENSEMBLE)[0].continues) == (
+        {}, None,
+    )  # fmt: skip
 
 
 def test_a_pinned_version_that_is_gone_is_named(store):

@@ -9,7 +9,8 @@ import duckdb
 import pytest
 
 from sales_assets.errors import ReleaseError
-from sales_assets.forecasting.model_store import ENSEMBLE, Draft, ModelStore
+from sales_assets.forecasting.manifest import Draft
+from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.forecasting.release import FILE, Release, write_release
 
 
