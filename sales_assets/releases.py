@@ -1,10 +1,11 @@
-"""The last stage: what was published, handed to the service that answers in real time."""
+"""The last stages: what was published is handed to the service, and what is old is removed."""
 
 import logging
 
 import dagster as dg
 
 from sales_assets.forecasting.release import write_release
+from sales_assets.forecasting.retention import clean_up, released
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
 from sales_assets.service import point_at
 
@@ -63,4 +64,26 @@ def ensemble(home: Home) -> dg.MaterializeResult:
     )
 
 
-ASSETS = [ensemble]
+@dg.asset(
+    key=["models", "retention"],
+    deps=[["serving", "ensemble"]],
+    group_name="serving",
+    kinds={"python"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def retention(home: Home) -> dg.MaterializeResult:
+    """What is kept of the models: the newest versions, every champion, and what is served.
+
+    The others are removed once the publication is complete, with what killed runs left behind.
+    """
+    settings = home.settings
+    with told_plainly():
+        served = released([settings.serving, settings.served])
+        removed = clean_up(home.models, settings.kept_versions, served)
+    if removed:
+        log.info("%d versions that are not kept were removed", len(removed))
+    return dg.MaterializeResult(metadata={"removed": removed})
+
+
+ASSETS = [ensemble, retention]

@@ -199,6 +199,13 @@ class Settings(BaseSettings):
         60, ge=1, description="Days after its last use that a fitted series is forgotten."
     )
 
+    kept_versions: int = Field(
+        8,
+        ge=2,
+        description="Newest versions of the ensemble that are kept, with their members; every "
+        "champion is kept beside them.",
+    )
+
     service_url: str = Field(
         "http://127.0.0.1:8000",
         pattern=r"^https?://",

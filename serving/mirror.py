@@ -17,6 +17,7 @@ from sales_assets.errors import ReleaseError, SalesError
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.model_store import ENSEMBLE, VERSION, ModelStore
 from sales_assets.forecasting.release import DATA, FILE, Release
+from sales_assets.forecasting.retention import members_of, remove_others
 
 
 def pull(url: str, home: Path) -> None:
@@ -60,7 +61,9 @@ def pull(url: str, home: Path) -> None:
                 _copy_version(
                     source, root, store, name, member["version"], member["manifest_sha256"]
                 )
+            former = _named(serving, home / "served")
             Path(fresh, FILE).replace(serving / FILE)
+            _remove_others(home, [release, *former])
     except SalesError:
         raise
     except Exception as error:
@@ -103,6 +106,33 @@ def _copy(source: Any, remote: str, directory: Path, verify: Callable[[], object
     except SalesError:
         shutil.rmtree(directory, ignore_errors=True)
         raise
+
+
+def _named(*directories: Path) -> list[Release]:
+    """Return the releases that some directories name."""
+    found = []
+    for directory in directories:
+        with suppress(ReleaseError):
+            found.append(Release.read(directory))
+    return found
+
+
+def _remove_others(home: Path, releases: list[Release]) -> None:
+    """Remove what was copied for other releases than these.
+
+    They are the present one, the one before it, which another process may still be reading, and
+    the one that answered last.
+    """
+    store, kept = ModelStore(home / "models"), {ENSEMBLE: {one.version for one in releases}}
+    for version in kept[ENSEMBLE]:
+        for name, member in members_of(store, version).items():
+            kept.setdefault(name, set()).add(member)
+    for name in (ENSEMBLE, *MEMBERS):
+        remove_others(store.root / name, kept.get(name, ()))
+    data = {one.data for one in releases}
+    for path in (home / "serving").glob("data-*"):
+        if path.name not in data:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _check_names(release: Release, url: str) -> None:

@@ -99,6 +99,30 @@ def test_a_copy_that_broke_off_leaves_the_release_before(
     assert Release.read(tmp_path / "serving") == present
 
 
+def test_copies_of_releases_before_the_last_are_removed(
+    remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path, settings: Settings
+) -> None:
+    path, names = f"/chain/home/serving/{FILE}", []
+    for number in range(3):
+        # A release of its own version and data, whose files are those of the first.
+        version, data = f"2099010{number}T000000Z-00000000", f"data-2099010{number}-000000000000"
+        for kind, old, new in (
+            (f"models/{ENSEMBLE}", predictor.release.version, version),
+            ("serving", predictor.release.data, data),
+        ):
+            copy = f"/chain/home/{kind}/{new}"
+            remote.copy(f"/chain/home/{kind}/{old}/", f"{copy}/", recursive=True)
+        released = json.loads(remote.cat(path)) | {"version": version, "data": data}
+        remote.pipe(path, json.dumps(released).encode())
+        names.append((version, data))
+        pull(URL, tmp_path)
+    versions = {path.name for path in (tmp_path / "models" / ENSEMBLE).iterdir()}
+    assert versions == {version for version, _ in names[1:]}
+    data = {path.name for path in (tmp_path / "serving").glob("data-*")}
+    assert data == {name for _, name in names[1:]}
+    assert Predictor.load(tmp_path, settings).release.version == names[-1][0]
+
+
 @pytest.mark.parametrize("url", ["memory://nothing", "nosuch://place", "file:///nowhere/at/all"])
 def test_a_url_that_cannot_be_read_is_told(url: str, tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=f"The release at {url} cannot be copied"):
