@@ -1,0 +1,201 @@
+"""The champion through a refresh: refused challengers, a blocked run, and the way back."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copytree
+
+import duckdb
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from sales_assets.cli import main
+from sales_assets.errors import SalesError
+from sales_assets.forecasting.bundle import Bundle
+from sales_assets.forecasting.champion import Champion
+from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS
+from sales_assets.forecasting.model_store import ModelStore
+from sales_assets.forecasting.release import Release
+from sales_assets.runs import run_job
+from sales_assets.settings import Settings
+
+LEARN = [*(f"models__{name}" for name in MEMBERS), "models__ensemble"]
+FORECAST = [
+    "models__choice", "forecasts__daily", "forecasts__daily_forecasts_daily",
+    "forecasts__explanations", "forecasts__latest", "forecasts__explanation_parts",
+    "models__versions",
+]  # fmt: skip
+PUBLISH = ["models__promotions", "published__snapshot", "serving__ensemble", "models__retention"]
+
+
+class Story:
+    """A refreshed home, whose chain grows while its champion was judged better than it is."""
+
+    def __init__(self, home: Path) -> None:
+        self.store = ModelStore(home / "models")
+        self.settings = Settings.choose(home=home)
+        self.first = self.champion.version
+        self.forecast = self.ask("forecast", "--format", "csv").stdout
+        self._praise_the_champion()
+        with duckdb.connect(self.settings.warehouse_path) as con:
+            con.execute("update features.training set log_sales = log_sales + 0.1")
+            con.execute("update cleaned.sales set sales = sales * 1.1")
+
+    @property
+    def champion(self) -> Champion:
+        found = self.store.champion()
+        assert found is not None
+        return found
+
+    def ask(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, [*arguments, "--home", str(self.settings.home)])
+
+    def run(self, steps: list[str]) -> None:
+        run_job("weekly_refresh", Settings.load(), steps)
+
+    def table(self, sql: str) -> pd.DataFrame:
+        with duckdb.connect(self.settings.snapshot_path, read_only=True) as con:
+            return con.execute(sql).df()
+
+    def _praise_the_champion(self) -> None:
+        """Record that the champion was hardly ever wrong, so that no challenger comes near."""
+        path = self.store.root / ENSEMBLE / self.first / "manifest.json"
+        manifest = json.loads(path.read_text())
+        for window in manifest["windows"].values():
+            window["rmspe"] = 0.01
+        path.write_text(json.dumps(manifest))
+        record = json.loads((self.store.root / "champion.json").read_text())
+        record["manifest_sha256"] = self.store.manifest_sha256(ENSEMBLE, self.first)
+        (self.store.root / "champion.json").write_text(json.dumps(record))
+
+
+@pytest.fixture(scope="module")
+def story(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """The tests of this module are its chapters, in their order."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SALES_HOME", "DAGSTER_HOME"):
+            patch.setenv(name, "")
+        # Of the newly composed version alone: who goes on does so with what is recorded.
+        patch.setenv("SALES_BASELINE__DAYS", "100")
+        patch.setenv("SALES_PROMOTION__OTHERWISE", "champion")
+        yield Story(Path(copytree(home, tmp_path_factory.mktemp("champions") / "home")))
+
+
+def test_a_blocked_run_leaves_the_champion_where_it_was(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, published = story.champion, story.settings.snapshot_path.read_bytes()
+    forecast = Bundle.forecast
+    monkeypatch.setattr(Bundle, "forecast", lambda *asked: forecast(*asked).iloc[1:])
+
+    with pytest.raises(SalesError, match="The check of forecasts/daily"):
+        story.run([*LEARN, *FORECAST, *PUBLISH])
+
+    assert story.champion == before
+    assert story.settings.snapshot_path.read_bytes() == published
+
+
+def test_a_champion_that_goes_on_is_fitted_to_the_new_data_and_published(story: Story) -> None:
+    story.run([*FORECAST, *PUBLISH])
+
+    first, challenger, again = (found.version for found in story.store.versions(ENSEMBLE))
+    assert (first, again) == (story.first, story.champion.version)
+    manifests = [story.store.manifest(ENSEMBLE, version) for version in (first, challenger, again)]
+    assert [manifest.continues for manifest in manifests] == [None, None, first]
+    days = {
+        story.store.manifest("baseline", manifest.members["baseline"]["version"]).parameters["days"]
+        for manifest in manifests[::2]
+    }
+    assert days == {182}
+    # An equal recipe costs nothing: both have the same version of the other members.
+    assert {
+        name for name in MEMBERS if manifests[1].members[name] != manifests[2].members[name]
+    } == {"baseline"}
+
+    told = story.table("from models.versions").set_index("version")
+    assert told["status"].to_dict() == {
+        first: "former champion", challenger: "challenger", again: "champion",
+    }  # fmt: skip
+    assert told.loc[again, "reason"] == f"{first} fitted again to new data"
+    assert "worse by" in told.loc[challenger, "reason"]
+    assert told.loc[challenger, "champion_rmspe"] == pytest.approx(0.01)
+    assert told.loc[challenger, "worse_by"] > 1
+    history = story.table("select version, is_promoted, against from models.promotions")
+    assert history.values.tolist()[1:] == [[again, True, first], [challenger, False, first]]
+    for table in ("forecasts.latest", "forecasts.explanations"):
+        assert story.table(f"select distinct version from {table}").values.tolist() == [[again]]
+    assert Release.read(story.settings.serving).version == again
+
+
+def test_a_refresh_of_the_same_data_decides_the_same(story: Story) -> None:
+    before = (story.champion, story.table("from models.promotions"))
+    versions = sorted(story.store.root.glob("*/*"))
+
+    story.run([*LEARN, *FORECAST, *PUBLISH])
+
+    assert story.champion == before[0]
+    pd.testing.assert_frame_equal(story.table("from models.promotions"), before[1])
+    assert sorted(story.store.root.glob("*/*")) == versions
+
+
+def test_the_challengers_forecasts_are_published_where_that_is_set(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SALES_PROMOTION__OTHERWISE", "challenger")
+    champion = story.champion
+
+    story.run([*FORECAST, *PUBLISH])
+
+    challenger = story.store.newest_composed()
+    assert challenger is not None
+    assert story.champion == champion
+    assert story.table("select distinct version from forecasts.latest").values.tolist() == [
+        [challenger.version]
+    ]
+    assert Release.read(story.settings.serving).version == challenger.version
+    choice = story.store.choice()
+    assert choice is not None
+    assert "SALES_PROMOTION__OTHERWISE" in choice.reason
+
+
+def test_a_version_that_was_changed_is_not_promoted_and_what_was_published_stays(
+    story: Story,
+) -> None:
+    challenger = story.store.newest_composed()
+    assert challenger is not None
+    path = story.store.root / ENSEMBLE / challenger.version / "weights.json"
+    good = path.read_bytes()
+    before = (story.champion, story.settings.snapshot_path.read_bytes())
+    path.write_bytes(good.replace(b"0", b"1", 1))
+
+    done = story.ask("models", "promote", challenger.version)
+
+    path.write_bytes(good)
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"sales: {path} is missing or was changed since it was saved; ")
+    assert len(done.stderr.splitlines()) == 1
+    assert (story.champion, story.settings.snapshot_path.read_bytes()) == before
+
+
+def test_a_rollback_gives_the_earlier_versions_forecasts(story: Story) -> None:
+    with duckdb.connect(story.settings.snapshot_path, read_only=True) as con:
+        ((newer,),) = con.execute(
+            "select sum(forecast) from forecasts.latest where model = 'ensemble'"
+        ).fetchall()
+
+    done = story.ask("models", "rollback", "--reason", "sales look odd")
+
+    assert done.exit_code == 0, done.output
+    assert (story.champion.version, story.champion.is_pinned) == (story.first, True)
+    assert story.ask("forecast", "--format", "csv").stdout == story.forecast
+    ((older,),) = story.table(
+        "select sum(forecast) from forecasts.latest where model = 'ensemble'"
+    ).values.tolist()
+    # The chain had grown by a tenth.
+    assert newer / older > 1.05
+    listed = story.ask("models", "list").stdout
+    assert "champion, pinned" in listed
+    assert "sales look odd" in listed
+    shown = json.loads(story.ask("models", "show").stdout)
+    assert [event["reason"] for event in shown["history"]][1:] == ["sales look odd"]
