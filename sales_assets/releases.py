@@ -40,7 +40,7 @@ def ensemble(home: Home) -> dg.MaterializeResult:
         chosen = store.chosen()
         assert chosen is not None, "models/choice comes first"
     with home.warehouse() as con:
-        release = write_release(con, settings.serving, store, chosen.version)
+        release = write_release(con, settings.serving, store, chosen.version, settings.served)
     log.info("released %s with %s", release.version, release.data)
     tried = point_at(release, settings)
     log.info("%s", tried.says)

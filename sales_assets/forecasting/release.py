@@ -86,18 +86,23 @@ class Release:
 
 
 def write_release(
-    con: duckdb.DuckDBPyConnection, directory: Path, store: ModelStore, version: str
+    con: duckdb.DuckDBPyConnection,
+    directory: Path,
+    store: ModelStore,
+    version: str,
+    served: Path | None = None,
 ) -> Release:
     """Release an ensemble's version with the warehouse's present data, and return what was written.
 
     Data that are there already are not written again; those of releases before the last are
-    removed.
+    removed, unless a service answers with them.
 
     Args:
         con: The warehouse, its cleaned tables and the backtest in place.
         directory: `serving/` of the home.
         store: Where the version is.
         version: The ensemble's.
+        served: Where a service notes the release that it answers with.
     """
     fresh = directory / ".partial"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -123,7 +128,7 @@ def write_release(
         shutil.rmtree(directory / release.data, ignore_errors=True)
         fresh.replace(directory / release.data)
     # A service may still be reading those of the release so far.
-    kept = {release.data, *_data_of(directory)}
+    kept = {release.data, *_data_of(directory), *(_data_of(served) if served else ())}
     (directory / f"{FILE}.tmp").write_text(release.to_json(), encoding="utf-8")
     (directory / f"{FILE}.tmp").replace(directory / FILE)
     for path in directory.glob("data-*"):

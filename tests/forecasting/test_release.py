@@ -117,21 +117,28 @@ def test_data_that_were_changed_are_written_again(
     release.verified(directory)
 
 
-def test_the_data_of_the_release_before_stay_and_older_ones_go(
+def test_the_data_of_the_release_before_and_of_what_answers_stay_and_older_ones_go(
     release: Release,
     directory: Path,
     store: ModelStore,
     version: str,
     con: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
 ) -> None:
+    answering = replace(release, data="data-20140201-000000000000")
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / FILE).write_text(answering.to_json())
+    (directory / answering.data).mkdir()
     (directory / "data-20140101-000000000000").mkdir()
     former = replace(release, data="data-20140601-111111111111")
     (directory / former.data).mkdir()
     (directory / FILE).write_text(former.to_json())
 
-    write_release(con, directory, store, version)
+    write_release(con, directory, store, version, tmp_path / "served")
 
-    assert {path.name for path in directory.iterdir()} == {FILE, release.data, former.data}
+    assert {path.name for path in directory.iterdir()} == {
+        FILE, release.data, former.data, answering.data,
+    }  # fmt: skip
 
 
 def test_what_a_killed_run_left_is_no_obstacle(
