@@ -24,7 +24,8 @@ TABLES = (
     "cleaned.sales", "cleaned.stores", "cleaned.plan", "insights.promo_effect",
     "insights.stationarity", "insights.autocorrelation",
     "features.training", "features.future", "models.backtest", "models.scores",
-    "models.ensemble_study", "models.versions", "intervals.calibration", "intervals.coverage",
+    "models.ensemble_study", "models.versions", "models.promotions",
+    "intervals.calibration", "intervals.coverage",
     "forecasts.daily", "forecasts.latest",
     "forecasts.explanations", "forecasts.explanation_parts",
 )  # fmt: skip
