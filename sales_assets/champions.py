@@ -123,8 +123,9 @@ def _versions(store: ModelStore, champion: Champion) -> pd.DataFrame:
             }
             for manifest in manifests
         ]
-    ).astype({"continues": "string"})
-    return told.merge(recorded, on="version")
+    )
+    texts = dict.fromkeys(("reason", "judged_against", "continues"), "string")
+    return told.merge(recorded, on="version").astype(texts)
 
 
 ASSETS = [choice, versions, promotions]

@@ -149,9 +149,7 @@ def print_versions(settings: Settings) -> None:
             "status": told["status"].where(~told["is_pinned"], told["status"] + ", pinned"),
             "rmspe": [manifest.scores.get("rmspe") for manifest in manifests],
             "coverage_80": [manifest.scores.get("coverage_80") for manifest in manifests],
-            "judged_at": [
-                None if at is None else f"{at:%Y-%m-%d %H:%M}" for at in told["judged_at"]
-            ],
+            "judged_at": told["judged_at"].dt.strftime("%Y-%m-%d %H:%M"),
             "reason": told["reason"],
         }
     )

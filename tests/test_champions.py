@@ -94,6 +94,9 @@ def test_a_blocked_run_leaves_the_champion_where_it_was(
 
     assert story.champion == before
     assert story.settings.snapshot_path.read_bytes() == published
+    listed = story.ask("models", "list")
+    assert listed.exit_code == 0
+    assert [line.count("challenger") for line in listed.stdout.splitlines()[4:-1]] == [0, 1, 1]
 
 
 def test_a_champion_that_goes_on_is_fitted_to_the_new_data_and_published(story: Story) -> None:

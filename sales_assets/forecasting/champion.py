@@ -179,9 +179,9 @@ def judgements(versions: Iterable[str], champion: Champion | None) -> pd.DataFra
     """
     last = {event.version: event for event in (champion.history if champion else ())}
     rows = [_judgement(version, champion, last.get(version)) for version in versions]
-    return pd.DataFrame(rows).astype(
-        {"rmspe_compared": float, "champion_rmspe": float, "worse_by": float}
-    )
+    # A column in which nothing is known yet has a type all the same.
+    numbers = dict.fromkeys(("rmspe_compared", "champion_rmspe", "worse_by"), "float64")
+    return pd.DataFrame(rows).astype({"judged_at": "datetime64[ns, UTC]", **numbers})
 
 
 def _judgement(version: str, champion: Champion | None, event: Event | None) -> dict[str, Any]:
