@@ -38,7 +38,7 @@ demo: setup ## Make sample data, refresh everything, show the scores
 	@echo "             $(DEMO)/reports/insights.html               what drives sales, in pictures"
 
 test: setup ## Run the tests, two files at a time
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## Check format, lint and types
 	@$(BIN)/ruff format --check .

@@ -43,6 +43,16 @@ SMALL = {
 }
 
 
+# They take minutes each, and come first: what is left fills the other worker meanwhile.
+LONGEST = ("test_real_data.py", "test_weeks.py", "test_kills.py", "test_refresh.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; all else stays in order."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def small_settings() -> Iterator[None]:
     """Forget the caller's own settings, and keep models small."""
