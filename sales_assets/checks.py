@@ -1,57 +1,92 @@
 """Asset checks: each suite of `expectations/`, run by Great Expectations, with its evidence.
 
-Great Expectations takes ten seconds and more to import, so that it is imported by a check that
-runs, never by the code location.
+Great Expectations takes seconds to import, so that it is imported by a check that runs, never by
+the code location.
 """
 
 import importlib
 import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pandas as pd
 
 from sales_assets import validation
 from sales_assets.forecasting.ensemble import MODELS
+from sales_assets.forecasting.frames import CATEGORIES, KEYS, NOT_FEATURES
 from sales_assets.metadata import markdown_table
 from sales_assets.quality import Outcome, record
 from sales_assets.resources import WRITER_POOL, Home
+from sales_assets.settings import Settings
+from sales_assets.suites import SUITES, Suite, expected
 from sales_assets.warehouse import query
 
 EVIDENCE_ROWS = 20
+ROWS_TOLD = 3
 ADDS_UP = "the parts of every coming open day add up to its forecast"
+# What tells a row from others, in the order in which people name it.
+IDENTITY = (
+    "model", "cutoff", "store_id", "date", "week_end", "newest_day", "column_name", "load_id",
+    "line",
+)  # fmt: skip
 
 
-def validate(frame: pd.DataFrame, suite_name: str, **facts: Any) -> list[Outcome]:
-    """Validate a frame against `expectations/<suite_name>.py`, built from the facts given."""
+def examine(con: duckdb.DuckDBPyConnection, suite: Suite, settings: Settings) -> list[Outcome]:
+    """Return what became of every expectation of a checked table.
+
+    Args:
+        con: The warehouse, with the table and those that it was made from.
+        suite: The checked table.
+        settings: The horizon.
+    """
+    return [outcome for part in expected(suite) for outcome in examine_part(con, part, settings)]
+
+
+def examine_part(con: duckdb.DuckDBPyConnection, part: Any, settings: Settings) -> list[Outcome]:
+    """Validate what a query of `sql/checks/` returns against the suite that is named after it."""
+    facts = {
+        "horizon": settings.horizon,
+        "today": datetime.now(UTC).date(),
+        "models": list(MODELS),
+        "required": list(NOT_FEATURES),
+        "dates": [name for name in KEYS if name != "store_id"],
+        "texts": list(CATEGORIES),
+    }
+    return validate(query(con, f"checks/{part.name}", **facts).df(), part)
+
+
+def validate(frame: pd.DataFrame, suite: Any) -> list[Outcome]:
+    """Validate a frame against a suite of Great Expectations."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
     gx = importlib.import_module("great_expectations")
-    suite = importlib.import_module(f"expectations.{suite_name}").build_suite(**facts)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     batch = (
         context.data_sources.add_pandas("warehouse")
-        .add_dataframe_asset(suite_name)
+        .add_dataframe_asset(suite.name)
         .add_batch_definition_whole_dataframe("all")
         .get_batch({"dataframe": frame})
     )
-    return [_outcome(result) for result in batch.validate(suite, result_format="SUMMARY").results]
+    evidence = {
+        "result_format": "BASIC",
+        "partial_unexpected_count": EVIDENCE_ROWS,
+        "include_unexpected_rows": True,
+    }
+    return [_outcome(result) for result in batch.validate(suite, result_format=evidence).results]
 
 
 def _outcome(result: Any) -> Outcome:
     config = result.expectation_config
-    subject = {
-        key: value
-        for key, value in config.kwargs.items()
-        if key.startswith("column") or key.endswith("value") or key == "value_set"
-    }
     raised = [info["exception_message"] for info in _exceptions(result.exception_info)]
     return Outcome(
-        expectation=f"{config.type}({', '.join(f'{k}={v}' for k, v in subject.items())})",
+        expectation=config.description or config.type,
         is_met=bool(result.success),
         observed=str(raised[0] if raised else result.result.get("observed_value", "")),
         failing=int(result.result.get("unexpected_count") or 0),
-        examples=list(result.result.get("partial_unexpected_list") or [])[:EVIDENCE_ROWS],
+        examples=_examples(result.result.get("unexpected_rows"), config.kwargs),
         is_critical=config.severity == "critical",
     )
 
@@ -61,61 +96,109 @@ def _exceptions(info: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry.get("raised_exception")]
 
 
-def _keep(home: Home, context: dg.AssetCheckExecutionContext, outcomes: list[Outcome]) -> None:
-    """Keep what a check found, whatever becomes of the run, and tell it in the report."""
-    with home.warehouse() as con:
-        record(con, context.run.run_id, context.check_specs[0].name, outcomes)
-        validation.write_report(con, home.settings.validation_path)
+def _examples(rows: pd.DataFrame | None, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return failing rows: what identifies them, and the columns that the expectation is about."""
+    if rows is None:
+        return []
+    subject = [kwargs.get(name) for name in ("column", "column_A", "column_B")]
+    names = dict.fromkeys([*IDENTITY, *(name for name in subject if name)])
+    shown = rows[[name for name in names if name in rows.columns]]
+    return [
+        {str(name): _plain(value) for name, value in row.items()}
+        for row in shown.to_dict("records")
+    ]
 
 
-def verdict(outcomes: list[Outcome]) -> dg.AssetCheckResult:
-    """Return what Dagster is told: an error, which blocks, if anything critical is not met."""
+def _plain(value: Any) -> Any:
+    """Return a value as people write it: days without a time, and None for what is missing."""
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return str(value.date())
+    return value.item() if hasattr(value, "item") else value
+
+
+def verdict(outcomes: list[Outcome], remedy: str = "") -> dg.AssetCheckResult:
+    """Return what Dagster is told: an error, which blocks, if anything critical is not met.
+
+    Args:
+        outcomes: What became of each expectation.
+        remedy: What to do, told where something critical is not met.
+    """
     failed = [outcome for outcome in outcomes if not outcome.is_met]
-    is_error = any(outcome.is_critical for outcome in failed) or not failed
+    blocking = [outcome for outcome in failed if outcome.is_critical]
+    told = "; ".join(_missed(outcome) for outcome in blocking or failed)
     return dg.AssetCheckResult(
         passed=not failed,
-        severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
-        description="; ".join(_missed(outcome) for outcome in failed) or None,
+        severity=dg.AssetCheckSeverity.ERROR
+        if blocking or not failed
+        else dg.AssetCheckSeverity.WARN,
+        description=(f"{told}. {remedy}".strip() if blocking else told) or None,
         metadata={
             "expectations": len(outcomes),
             "failed": len(failed),
-            "evidence": dg.MetadataValue.json([_plain(outcome) for outcome in failed]),
+            "failing_rows": sum(outcome.failing for outcome in failed),
+            **{outcome.expectation: _evidence(outcome) for outcome in failed},
         },
     )
 
 
 def _missed(outcome: Outcome) -> str:
-    """Tell what was observed of the whole table, or else how many of its rows failed."""
-    return f"{outcome.expectation}: {outcome.observed or f'{outcome.failing:,} rows'}"
+    """Tell what was observed of the whole table, or else how many rows failed, and the first."""
+    if not outcome.examples:
+        return f"{outcome.expectation}: {outcome.observed or f'{outcome.failing:,} rows'}"
+    rows = "1 row fails" if outcome.failing == 1 else f"{outcome.failing:,} rows fail"
+    first = " / ".join(outcome.told(ROWS_TOLD))
+    return f"{outcome.expectation}: {rows}{', such as' if outcome.failing > 1 else ':'} {first}"
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
-    return {**vars(outcome), "examples": [str(example) for example in outcome.examples]}
+def _evidence(outcome: Outcome) -> dg.MetadataValue[Any]:
+    """Return how many rows fail and the first of them as a table, or else what was observed."""
+    severity = "critical" if outcome.is_critical else "warning"
+    if not outcome.examples:
+        return dg.MetadataValue.md(f"{severity}, seen {outcome.observed}")
+    table = markdown_table(list(outcome.examples[0]), outcome.examples)
+    return dg.MetadataValue.md(f"{severity}, {outcome.failing:,} rows\n\n{table.value}")
 
 
-@dg.asset_check(asset=["cleaned", "sales"], blocking=True, pool=WRITER_POOL)
-def cleaned_sales(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
-    """The calendar has no hole and no duplicate, and closed days sold nothing."""
+def _keep(
+    home: Home, context: dg.AssetCheckExecutionContext, found: dict[str, list[Outcome]]
+) -> None:
+    """Keep what checks found, whatever becomes of the run, and tell it in the report."""
     with home.warehouse() as con:
-        frame = query(con, "checks/cleaned_sales").df()
-        ((stores, days),) = con.execute(
-            "select count(distinct store_id), max(date) - min(date) + 1 from raw.sales"
-        ).fetchall()
-    outcomes = validate(frame, "cleaned_sales", stores=stores, days=days)
-    _keep(home, context, outcomes)
-    return verdict(outcomes)
+        for suite, outcomes in found.items():
+            record(con, context.run.run_id, suite, outcomes)
+        validation.write_report(con, home.settings.validation_path)
 
 
-@dg.asset_check(asset=["forecasts", "daily"], blocking=True, pool=WRITER_POOL)
-def forecasts_daily(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
-    """Every store, day and model has one forecast, its bounds in order, closed days at zero."""
-    with home.warehouse() as con:
-        frame = query(con, "checks/forecasts_daily").df()
-        ((planned,),) = con.execute("select count(*) from cleaned.plan").fetchall()
-    rows = planned * len(MODELS)
-    outcomes = validate(frame, "forecasts_daily", rows=rows, models=list(MODELS))
-    _keep(home, context, outcomes)
-    return verdict(outcomes)
+def stage_check(name: str, suites: list[Suite]) -> dg.AssetChecksDefinition:
+    """Return the checks of tables that are made one after the other, as one step.
+
+    All are blocking, so that their outcomes are published with the rest; a warning stops nothing.
+    """
+
+    @dg.multi_asset_check(
+        name=name,
+        specs=[
+            dg.AssetCheckSpec(
+                suite.name, asset=list(suite.key), blocking=True, description=suite.says
+            )
+            for suite in suites
+        ],
+        can_subset=True,
+        pool=WRITER_POOL,
+    )
+    def check(context: dg.AssetCheckExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
+        asked = {key.name for key in context.selected_asset_check_keys}
+        chosen = [suite for suite in suites if suite.name in asked]
+        with home.warehouse() as con:
+            found = {suite.name: examine(con, suite, home.settings) for suite in chosen}
+        _keep(home, context, found)
+        for suite in chosen:
+            result = verdict(found[suite.name], suite.remedy)
+            yield result._replace(asset_key=dg.AssetKey(suite.key), check_name=suite.name)
+
+    return check
 
 
 # Blocking, so that its outcome is published with the rest; a warning stops nothing.
@@ -127,7 +210,8 @@ def forecasts_explanations(
     with home.warehouse() as con:
         wrong = query(con, "checks/forecasts_explanations").df()
     days = [f"store {row.store_id} on {row.date:%Y-%m-%d}" for row in wrong.itertuples()]
-    _keep(home, context, [Outcome(ADDS_UP, wrong.empty, "", len(wrong), days, is_critical=False)])
+    outcome = Outcome(ADDS_UP, wrong.empty, "", len(wrong), days, is_critical=False)
+    _keep(home, context, {"forecasts_explanations": [outcome]})
     return dg.AssetCheckResult(
         passed=wrong.empty,
         severity=dg.AssetCheckSeverity.WARN,
@@ -141,4 +225,17 @@ def forecasts_explanations(
     )
 
 
-CHECKS = [cleaned_sales, forecasts_daily, forecasts_explanations]
+_NAMED = {suite.name: suite for suite in SUITES}
+
+# The plan is made from checked sales, so that it cannot be checked together with them.
+CHECKS = [
+    stage_check(name, [_NAMED[suite] for suite in suites])
+    for name, suites in {
+        "check_delivery": ["raw_sales", "raw_stores", "raw_plan"],
+        "check_cleaned": ["cleaned_stores", "cleaned_sales"],
+        "check_plan": ["cleaned_plan"],
+        "check_features": ["features_training", "features_future"],
+        "check_backtest": ["models_backtest"],
+        "check_forecasts": ["forecasts_daily"],
+    }.items()
+] + [forecasts_explanations]

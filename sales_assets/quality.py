@@ -12,12 +12,13 @@ import duckdb
 from sales_assets import quality_charts, validation, warehouse
 from sales_assets.metadata import chart, describe, preview
 from sales_assets.resources import OWNERS, WRITER_POOL, Home
+from sales_assets.suites import SUITES
 
 log = logging.getLogger("sales_assets.quality")
 
-CHECKED = (["cleaned", "sales"], ["forecasts", "daily"], ["forecasts", "explanation_parts"])
+CHECKED = (*(list(suite.key) for suite in SUITES), ["forecasts", "explanation_parts"])
 RUNS_DRAWN = 16
-OBSERVED_VALUES = 5
+OBSERVED_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,25 @@ class Outcome:
 
     @property
     def seen(self) -> str | None:
-        """What was observed, or else the first of the values that fail."""
-        values = ", ".join(str(value) for value in self.examples[:OBSERVED_VALUES])
-        return self.observed or values or None
+        """What was observed, or else the first of the rows that fail."""
+        return self.observed or "; ".join(self.told(OBSERVED_ROWS)) or None
+
+    def told(self, rows: int) -> list[str]:
+        """Return the first failing rows in words."""
+        return [_in_words(example) for example in self.examples[:rows]]
+
+
+def _in_words(example: Any) -> str:
+    """Return a row as its columns and values, as in `store_id 1, date 2014-01-06`."""
+    if not isinstance(example, dict):
+        return str(example)
+    return ", ".join(f"{name} {_value(value)}" for name, value in example.items())
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def record(

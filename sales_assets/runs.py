@@ -121,7 +121,7 @@ def what_failed(events: Iterable[dg.DagsterEvent], settings: Settings) -> str:
     # A check that stops the run is a failed step too, whose message says less.
     if failed := failed_checks(told):
         return (
-            f"The check of {failed}. Nothing was published; the last results are untouched. "
+            f"The check of {failed} Nothing was published; the last results are untouched. "
             f"{settings.validation_path} shows what was found."
         )
     for event in told:
@@ -144,8 +144,8 @@ def failed_checks(events: Iterable[dg.DagsterEvent]) -> str:
         for event in events
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ]
-    return "; ".join(
-        f"{check.asset_key.to_user_string()}: {check.description}"
+    return " The check of ".join(
+        f"{check.asset_key.to_user_string()} stopped the refresh: {check.description}"
         for check in checks
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     )

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from sales_assets import validation, warehouse
 from sales_assets.quality import Outcome, prepare, record
 from sales_assets.settings import Settings
+from sales_assets.suites import SUITES
 
 CHROMIUM = shutil.which("chromium")
 HOSTILE = "<img src=x onerror=alert(1)>&\"'</code><script>alert(2)</script>" + "x" * 2_000
@@ -145,9 +146,9 @@ def test_the_report_of_a_refresh_opens_offline_with_its_styles(page: Page, home:
     page.goto(Settings(home=home).validation_path.absolute().as_uri())
     assert page.get_by_role("heading", level=1).inner_text() == "Data validation"
     assert page.get_by_text("Every expectation is met.").is_visible()
-    assert page.get_by_role("heading", level=3).all_inner_texts() == [
-        "cleaned_sales", "forecasts_daily", "forecasts_explanations",
-    ]  # fmt: skip
+    assert page.get_by_role("heading", level=3).all_inner_texts() == sorted(
+        [*(suite.name for suite in SUITES), "forecasts_explanations"]
+    )
     is_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     text, ground = colours(page)
     assert (ground == "rgb(19, 23, 26)") == is_dark

@@ -1,0 +1,86 @@
+"""What must be true of `raw.sales`: usable rows, and newest weeks that are like those before."""
+
+import sys
+
+import great_expectations as gx
+from great_expectations import expectations as gxe
+
+from sales_assets.sources.layout import STATE_HOLIDAYS
+
+# A day's sales beyond this multiple of the store's median day are taken for another currency.
+MOST_TIMES_USUAL = 20.0
+# A week's rows and sales, as shares of the weeks before: Christmas and Easter stay within.
+FEWEST_ROWS, LEAST_SALES, MOST_SALES = 0.8, 0.4, 2.5
+MOST_DAYS_OVERDUE = 14
+
+
+def build_suites() -> list[gx.ExpectationSuite]:
+    """Return the suites of the rows, of the newest weeks, and of the newest day."""
+    rows = gx.ExpectationSuite(
+        name="raw_sales",
+        expectations=[
+            gxe.ExpectColumnValuesToBeInTypeList(
+                description="Stores are whole numbers", column="store_id", type_list=["int32"]
+            ),
+            gxe.ExpectColumnValuesToBeInTypeList(
+                description="Sales are numbers", column="sales", type_list=["float64"]
+            ),
+            gxe.ExpectCompoundColumnsToBeUnique(
+                description="A store's day is there once", column_list=["store_id", "date"]
+            ),
+            gxe.ExpectColumnValuesToNotBeNull(
+                description="The store of every sale is in raw.stores", column="known_store_id"
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                description="Sales are 0 or more, and finite",
+                column="sales",
+                min_value=0,
+                max_value=sys.float_info.max,
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                description="Customers are 0 or more", column="customers", min_value=0
+            ),
+            gxe.ExpectColumnValuesToBeInSet(
+                description="State holidays are codes of the layout",
+                column="state_holiday",
+                value_set=list(STATE_HOLIDAYS),
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                description=f"The newest four weeks sold at most {MOST_TIMES_USUAL:g} times a "
+                "store's median day",
+                column="times_usual",
+                max_value=MOST_TIMES_USUAL,
+                severity="warning",
+            ),
+        ],
+    )
+    weeks = gx.ExpectationSuite(
+        name="raw_sales_weeks",
+        expectations=[
+            gxe.ExpectColumnValuesToBeBetween(
+                description=f"A new week has at least {FEWEST_ROWS:.0%} of the usual rows",
+                column="share_of_rows",
+                min_value=FEWEST_ROWS,
+                severity="warning",
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                description=f"A new week sold {LEAST_SALES:.0%} to {MOST_SALES:.0%} of the usual",
+                column="share_of_sales",
+                min_value=LEAST_SALES,
+                max_value=MOST_SALES,
+                severity="warning",
+            ),
+        ],
+    )
+    freshness = gx.ExpectationSuite(
+        name="raw_sales_freshness",
+        expectations=[
+            gxe.ExpectColumnValuesToBeBetween(
+                description=f"New sales are at most {MOST_DAYS_OVERDUE} days overdue",
+                column="overdue_days",
+                max_value=MOST_DAYS_OVERDUE,
+                severity="warning",
+            ),
+        ],
+    )
+    return [rows, weeks, freshness]

@@ -1,0 +1,26 @@
+-- One row a store that has sales: whether its plan covers the horizon, and on how many days of it
+-- the store opens, if it sold in the newest four weeks.
+with
+
+cutoff as (
+    select max(date) as cutoff from cleaned.sales
+),
+
+stores as (
+    select
+        sales.store_id,
+        bool_or(sales.sales > 0 and sales.date > cutoff.cutoff - 28) as sells
+    from cleaned.sales as sales
+    cross join cutoff
+    group by sales.store_id
+)
+
+select
+    stores.store_id,
+    count(distinct plan.date) as planned_days,
+    cast($horizon as bigint) as horizon,
+    case when stores.sells then count(*) filter (where plan.is_open) end as open_days
+from stores
+left join cleaned.plan as plan using (store_id)
+group by stores.store_id, stores.sells
+order by stores.store_id
