@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import duckdb
 import pytest
 
+from benchmarks.checks import make_up_forecasts
 from sales_assets import cleaned, warehouse
 from sales_assets.checks import IDENTITY, examine, examine_part
 from sales_assets.forecasting import features
-from sales_assets.forecasting.ensemble import MODELS
 from sales_assets.quality import Outcome
 from sales_assets.settings import Settings
 from sales_assets.suites import SUITES, expected
@@ -298,26 +298,7 @@ def con(
         load_and_clean(con, source, settings, tmp_path_factory.mktemp("scratch"))
         features.build_training(con, settings)
         features.build_future(con, settings)
-        cutoffs = features.backtest_cutoffs(features.last_sales_day(con), settings)
-        bounds = ", ".join(
-            f"{factor} * forecast as {name}"
-            for name, factor in {"lo_80": 0.9, "hi_80": 1.1, "lo_95": 0.7, "hi_95": 1.3}.items()
-        )
-        # A fifth of the days lies outside the narrower bounds.
-        con.execute(
-            "create table models.backtest as select unnest($models) as model, cutoff, store_id,"
-            " date, h, exp(log_sales) as sales,"
-            " sales * if(hash(store_id, date) % 5 = 0, 1.2, 1.05) as forecast,"
-            f" {bounds} from features.training"
-            " where list_contains($cutoffs, cutoff) and log_sales is not null",
-            {"models": list(MODELS), "cutoffs": cutoffs},
-        )
-        con.execute(
-            "create table forecasts.daily as select cutoff, store_id, date,"
-            " unnest($models) as model, h, if(is_open, exp(anchor), 0) as forecast,"
-            f" {bounds}, '' as version from features.future",
-            {"models": list(MODELS)},
-        )
+        make_up_forecasts(con, settings)
         yield con
 
 
