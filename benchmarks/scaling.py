@@ -22,8 +22,8 @@ TRAINING_ROWS = 1_000_000
 # Steps by what they do; those of models, intervals and forecasts are left out.
 PARTS = {
     "load": ("delivery",),
-    "clean": ("cleaned",),
-    "features": ("features",),
+    "clean": ("cleaned", "check_delivery", "check_cleaned", "check_plan"),
+    "features": ("features", "check_features"),
     "insights": ("insights", "monitoring", "quality"),
     "publish": ("published",),
 }

@@ -9,6 +9,7 @@ import duckdb
 
 from sales_assets import warehouse
 from sales_assets.settings import REPOSITORY
+from sales_assets.suites import SUITES
 
 RUNS_TOLD = 12
 LOADS_TOLD = 10
@@ -38,6 +39,9 @@ _PAGE = """\
 
 Row = dict[str, Any]
 
+_ORDER = [suite.name for suite in SUITES]
+_REMEDIES = {suite.name: suite.remedy for suite in SUITES}
+
 
 def write_report(con: duckdb.DuckDBPyConnection, path: Path) -> Path:
     """Replace the report by how `quality.results` and `quality.quarantine` stand now.
@@ -61,7 +65,7 @@ def render(con: duckdb.DuckDBPyConnection) -> str:
     parts = [
         _verdict(suites),
         "<h2>Suites</h2>",
-        *(_suite(suite, results) for suite in suites),
+        *(_suite(suite, results) for suite in sorted(suites, key=_place)),
         "<h2>Refused rows</h2>",
         *_quarantine(refusals),
         "<h2>The newest runs</h2>",
@@ -90,17 +94,33 @@ def _verdict(suites: list[Row]) -> str:
     return f'<p>{says}</p>\n<p class="quiet">Last checked {checked_at:%Y-%m-%d %H:%M} UTC.</p>'
 
 
+def _place(suite: Row) -> tuple[bool, bool, int, str]:
+    """Return where a suite is told: what failed first, then warnings, as data passes through."""
+    name = suite["suite"]
+    place = _ORDER.index(name) if name in _ORDER else len(_ORDER)
+    return not suite["failed"], not suite["warnings"], place, name
+
+
 def _suite(suite: Row, results: list[Row]) -> str:
     own = [_result(row) for row in results if row["suite"] == suite["suite"]]
     # What is not met comes first and is seen at once, the rest when asked for.
     missed, met = own[: len(own) - suite["met"]], own[len(own) - suite["met"] :]
-    hidden = f"<details><summary>{len(met)} met</summary>{_listed(met)}</details>" if met else ""
-    return (
-        f'<section class="card">\n<h3>{escape(suite["suite"])}</h3>\n'
-        f"<p>{_outcome(suite)}</p>\n"
+    head = f"<h3>{escape(suite['suite'])}</h3>\n{_outcome(suite)}"
+    checked = (
         f'<p class="quiet">{suite["checked_at"]:%Y-%m-%d %H:%M} UTC, '
-        f"run {escape(suite['run'][:8])}</p>\n"
-        f"{_listed(missed)}{hidden}\n</section>"
+        f"run {escape(suite['run'][:8])}</p>"
+    )
+    if not missed:
+        return (
+            f'<details class="card">\n<summary>{head}</summary>\n{checked}{_listed(met)}\n'
+            "</details>"
+        )
+    hidden = f"<details><summary>{len(met)} met</summary>{_listed(met)}</details>" if met else ""
+    remedy = _REMEDIES.get(suite["suite"]) if suite["failed"] else None
+    what_to_do = f"<p>What to do: {escape(remedy)}</p>\n" if remedy else ""
+    return (
+        f'<section class="card">\n<div class="head">{head}</div>\n{checked}\n'
+        f"{_listed(missed)}{what_to_do}{hidden}\n</section>"
     )
 
 
@@ -114,12 +134,13 @@ def _outcome(suite: Row) -> str:
 
 
 def _result(row: Row) -> str:
-    text = f"<code>{escape(row['expectation'])}</code>"
+    text = escape(row["expectation"])
     if row["success"]:
         return text
     kind = "failed" if row["severity"] == "critical" else "warning"
-    rows = f": {row['failing']:,} rows" if row["failing"] else ""
-    seen = f", seen <code>{_cut(row['observed'])}</code>" if row["observed"] else ""
+    number = row["failing"]
+    rows = f": {number:,} row{'s' if number > 1 else ''}" if number else ""
+    seen = f"<br><code>{_cut(row['observed'])}</code>" if row["observed"] else ""
     return f"{_mark(kind, kind)} {text}{rows}{seen}"
 
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -68,6 +69,19 @@ def test_refused_rows_are_told_by_kind_with_examples_and_a_count(
     ]  # fmt: skip
     assert "7 more like these" in report
     assert "line 50: Open" in report
+
+
+def test_what_failed_comes_first_with_what_to_do_then_what_warns(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    met, missed = Outcome("fine", True, "", 0, []), Outcome("no hole", False, "", 1, [])
+    record(con, "run", "raw_sales", [met], at=MONDAY)
+    record(con, "run", "raw_stores", [replace(missed, is_critical=False)], at=MONDAY)
+    record(con, "run", "cleaned_sales", [missed], at=MONDAY)
+    report = validation.render(con)
+    assert re.findall("<h3>(.*)</h3>", report) == ["cleaned_sales", "raw_stores", "raw_sales"]
+    assert report.count("What to do: ") == 1
+    assert "What to do: Files cannot cause this" in report
 
 
 def test_no_value_becomes_markup(troubled: duckdb.DuckDBPyConnection) -> None:
@@ -146,9 +160,14 @@ def test_the_report_of_a_refresh_opens_offline_with_its_styles(page: Page, home:
     page.goto(Settings(home=home).validation_path.absolute().as_uri())
     assert page.get_by_role("heading", level=1).inner_text() == "Data validation"
     assert page.get_by_text("Every expectation is met.").is_visible()
-    assert page.get_by_role("heading", level=3).all_inner_texts() == sorted(
-        [*(suite.name for suite in SUITES), "forecasts_explanations"]
-    )
+    assert page.get_by_role("heading", level=3).all_inner_texts() == [
+        *(suite.name for suite in SUITES),
+        "forecasts_explanations",
+    ]
+    first = page.locator("details").first
+    assert not first.get_by_text("A store's day is there once").is_visible()
+    first.locator("summary").click()
+    assert first.get_by_text("A store's day is there once").is_visible()
     is_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     text, ground = colours(page)
     assert (ground == "rgb(19, 23, 26)") == is_dark
