@@ -18,7 +18,7 @@ from sales_assets import validation
 from sales_assets.forecasting.ensemble import MODELS
 from sales_assets.forecasting.frames import CATEGORIES, KEYS, NOT_FEATURES
 from sales_assets.metadata import markdown_table
-from sales_assets.quality import Outcome, record
+from sales_assets.quality import Outcome, as_text, record
 from sales_assets.resources import WRITER_POOL, Home
 from sales_assets.settings import Settings
 from sales_assets.suites import SUITES, Suite, expected
@@ -157,7 +157,8 @@ def _evidence(outcome: Outcome) -> dg.MetadataValue[Any]:
     severity = "critical" if outcome.is_critical else "warning"
     if not outcome.examples:
         return dg.MetadataValue.md(f"{severity}, seen {outcome.observed}")
-    table = markdown_table(list(outcome.examples[0]), outcome.examples)
+    rows = [{name: as_text(value) for name, value in row.items()} for row in outcome.examples]
+    table = markdown_table(list(rows[0]), rows)
     return dg.MetadataValue.md(f"{severity}, {outcome.failing:,} rows\n\n{table.value}")
 
 

@@ -47,10 +47,11 @@ def _in_words(example: Any) -> str:
     """Return a row as its columns and values, as in `store_id 1, date 2014-01-06`."""
     if not isinstance(example, dict):
         return str(example)
-    return ", ".join(f"{name} {_value(value)}" for name, value in example.items())
+    return ", ".join(f"{name} {as_text(value)}" for name, value in example.items())
 
 
-def _value(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a value of a failing row as people read it."""
     if value is None:
         return "unknown"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

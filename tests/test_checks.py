@@ -75,6 +75,7 @@ def test_the_evidence_is_a_table_of_failing_rows(outcomes: list[Outcome]) -> Non
     assert metadata["failing_rows"].value == 29
     lines = str(metadata["Sales are 0 or more"].value).splitlines()
     assert lines[:3] == ["warning, 29 rows", "", "| store_id | date | sales |"]
+    assert lines[4] == "| 1 | 2014-01-02 | -3 |"
     assert len(lines) == 4 + EVIDENCE_ROWS
     assert str(metadata["There are 31 days"].value) == "warning, seen 30"
 

@@ -50,6 +50,11 @@ def test_every_delivered_row_is_used(real_home: Path) -> None:
     assert ask(real_home, "select count(*) from raw.sales") == [(86_871,)]
 
 
+def test_nothing_in_it_fails_a_check_or_is_warned_of(real_home: Path) -> None:
+    told = "select suite, expectation, observed from quality.results where not success"
+    assert ask(real_home, told) == []
+
+
 def test_each_store_has_42_days_of_every_model(real_home: Path) -> None:
     counts = dict(ask(real_home, "select model, count(*) from forecasts.latest group by model"))
     assert counts == dict.fromkeys(MODELS, 100 * 42)
