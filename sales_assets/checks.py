@@ -6,7 +6,7 @@ the code location.
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -157,7 +157,9 @@ def _evidence(outcome: Outcome) -> dg.MetadataValue[Any]:
     severity = "critical" if outcome.is_critical else "warning"
     if not outcome.examples:
         return dg.MetadataValue.md(f"{severity}, seen {outcome.observed}")
-    rows = [{name: as_text(value) for name, value in row.items()} for row in outcome.examples]
+    rows: list[Mapping[str, str]] = [
+        {name: as_text(value) for name, value in row.items()} for row in outcome.examples
+    ]
     table = markdown_table(list(rows[0]), rows)
     return dg.MetadataValue.md(f"{severity}, {outcome.failing:,} rows\n\n{table.value}")
 

@@ -33,7 +33,10 @@ class Suite:
         return ".".join(self.key)
 
 
-_DELIVERY = "Correct these rows in {file} and refresh with it again"
+_DELIVERY = (
+    "Correct these rows in {file} and refresh with it again; if the file is right, refresh from "
+    "all files into a new home (--home)"
+)
 _PLATFORM = (
     "Files cannot cause this: refresh again, and if it stays, report it with the validation report"
 )
@@ -43,8 +46,7 @@ SUITES = (
         ("raw", "sales"),
         "Delivered sales are usable, each store's day is there once, and the newest weeks are "
         "there and like those before.",
-        f"{_DELIVERY.format(file='train.csv')}; rows that it no longer has stay until a file "
-        "replaces them.",
+        f"{_DELIVERY.format(file='train.csv')}.",
     ),
     Suite(
         ("raw", "stores"),
@@ -54,7 +56,7 @@ SUITES = (
     Suite(
         ("raw", "plan"),
         "Planned days are usable, and the plan speaks of the coming days.",
-        f"{_DELIVERY.format(file='test.csv')}; without a plan one is derived.",
+        f"{_DELIVERY.format(file='test.csv')}.",
     ),
     Suite(
         ("cleaned", "stores"),
