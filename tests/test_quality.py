@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from sales_assets import quality_charts, warehouse
+from sales_assets.definitions import defs
 from sales_assets.errors import SalesError
 from sales_assets.quality import Outcome, record
 from sales_assets.runs import run_job
@@ -134,6 +135,18 @@ def test_a_check_that_stops_the_run_is_in_the_history_and_in_the_report(
         assert rows(con, "select count(distinct run) from quality.results") == [(2,)]
     report = settings.validation_path.read_text(encoding="utf-8")
     assert "A check stopped the refresh: cleaned_sales." in report
+
+
+def test_a_table_that_is_made_alone_is_checked_alone(
+    home_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SALES_HOME", str(home_copy))
+    done = defs.resolve_job_def("weekly_refresh").execute_in_process(
+        asset_selection=[dg.AssetKey(["cleaned", "stores"])],
+        instance=dg.DagsterInstance.ephemeral(),
+    )
+    (check,) = done.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == ("cleaned_stores", True)
 
 
 def _clean_badly(con: duckdb.DuckDBPyConnection) -> int:
