@@ -22,7 +22,7 @@ from sales_assets.settings import Settings
 
 LEARN = [*(f"models__{name}" for name in MEMBERS), "models__ensemble"]
 FORECAST = [
-    "models__choice", "forecasts__daily", "forecasts__daily_forecasts_daily",
+    "models__choice", "forecasts__daily", "check_forecasts",
     "forecasts__explanations", "forecasts__latest", "forecasts__explanation_parts",
     "models__versions",
 ]  # fmt: skip
