@@ -63,6 +63,19 @@ def test_the_summary_is_of_each_suites_latest_run(con: duckdb.DuckDBPyConnection
     ]
 
 
+def test_the_latest_run_is_the_last_one_also_when_the_clock_has_jumped_back(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    record(con, "first", "sales", [FAILED], at=TUESDAY)
+    record(con, "second", "sales", [MET], at=MONDAY)
+    record(con, "second", "parts", [MET], at=MONDAY)
+    assert rows(con, "select suite, run, failed from quality.summary") == [
+        ("parts", "second", 0),
+        ("sales", "second", 0),
+    ]
+    assert list(warehouse.query(con, "quality/history", runs=1).df()["run"]) == ["second"] * 2
+
+
 def test_the_history_is_of_the_newest_runs_the_oldest_first(
     con: duckdb.DuckDBPyConnection,
 ) -> None:

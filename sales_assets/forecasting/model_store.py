@@ -48,7 +48,7 @@ class ModelStore:
 
     def save(self, name: str, draft: Draft, write: Callable[[Path], None]) -> Manifest:
         """Add a version: `write` fills a directory that gets its final name when complete."""
-        created_at = self.now()
+        created_at = self._next(name)
         while (final := self._directory(name, created_at, draft.fingerprint)).exists():
             created_at += timedelta(seconds=1)
         version = final.name
@@ -305,6 +305,11 @@ class ModelStore:
         fresh = self.root / f"{name}.tmp"
         fresh.write_text(text, encoding="utf-8")
         fresh.replace(self.root / name)
+
+    def _next(self, name: str) -> datetime:
+        """Return the time, or that after the newest version's where the clock has jumped back."""
+        newest = self.versions(name)[-1:]
+        return max([self.now(), *(made.created_at + timedelta(seconds=1) for made in newest)])
 
     def _directory(self, name: str, created_at: datetime, fingerprint: str) -> Path:
         return self.root / name / f"{created_at:%Y%m%dT%H%M%SZ}-{fingerprint[:8]}"

@@ -182,6 +182,32 @@ def test_two_versions_of_one_second_have_two_names(tmp_path: Path) -> None:
     assert versions == ["20261122T120000Z-aaaaaaaa", "20261122T120001Z-aaaaaaaa"]
 
 
+def test_the_newest_version_is_the_last_one_also_when_the_clock_has_jumped_back(
+    tmp_path: Path,
+) -> None:
+    hours = iter([12, 9, 10])
+    store = ModelStore(tmp_path, now=lambda: datetime(2026, 11, 22, next(hours), tzinfo=UTC))
+    made = [
+        store.save("ensemble", Draft(A_DAY, digit * 64), lambda directory: None) for digit in "abc"
+    ]
+    assert store.versions("ensemble") == made
+    assert store.chosen() == made[-1]
+    assert [manifest.version[:16] for manifest in made] == [
+        "20261122T120000Z", "20261122T120001Z", "20261122T120002Z",
+    ]  # fmt: skip
+
+
+def test_rolling_back_goes_to_the_champion_before_whatever_the_clock_says(tmp_path: Path) -> None:
+    moments = iter(datetime(2026, 11, day, tzinfo=UTC) for day in (22, 23, 24, 1, 1))
+    store = ModelStore(tmp_path, now=lambda: next(moments))
+    first, second = (
+        store.save("ensemble", Draft(A_DAY, digit * 64), lambda directory: None) for digit in "ab"
+    )
+    store.promote(first.version, is_pinned=False, reason="newest")
+    store.promote(second.version, is_pinned=False, reason="newest, at an earlier time")
+    assert store.roll_back("a test").version == first.version
+
+
 def test_eleven_boosters_are_the_same_after_loading(
     training: Frames, settings: Settings, last_day: date, tmp_path: Path
 ) -> None:
