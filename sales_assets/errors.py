@@ -9,6 +9,10 @@ class SourceError(SalesError):
     """A delivery that cannot be used; nothing of it was loaded."""
 
 
+class HomeError(SalesError):
+    """The home cannot be written, or another process is changing it."""
+
+
 class WarehouseError(SalesError):
     """The warehouse file cannot be opened, read or published."""
 

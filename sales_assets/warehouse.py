@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from sales_assets import faults
 from sales_assets.errors import WarehouseError
 from sales_assets.settings import REPOSITORY, Settings
 
@@ -24,8 +25,8 @@ PARQUET_SCHEMAS = ("cleaned", "insights", "models", "intervals", "forecasts", "m
 
 
 @contextmanager
-def connect(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the home's warehouse for writing and close it whatever happens.
+def connect(settings: Settings, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the home's warehouse, for writing unless told otherwise, and close it again.
 
     Raises:
         WarehouseError: Another process holds the file, or it is not a usable warehouse.
@@ -36,11 +37,8 @@ def connect(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         raise WarehouseError(
             f"{settings.home} cannot be made a home: {error.strerror}; name another --home."
         ) from None
-    con = _open(settings.warehouse_path, settings, read_only=False)
-    try:
+    with _opened(settings.warehouse_path, settings, read_only=read_only) as con:
         yield con
-    finally:
-        con.close()
 
 
 @contextmanager
@@ -48,17 +46,14 @@ def connect_snapshot(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the published snapshot for reading.
 
     Raises:
-        WarehouseError: Nothing has been published yet.
+        WarehouseError: Nothing has been published yet, or it is damaged.
     """
     if not settings.snapshot_path.exists():
         raise WarehouseError(
             f"Nothing is published in {settings.home} yet; run `sales refresh --source DIR` first."
         )
-    con = _open(settings.snapshot_path, settings, read_only=True)
-    try:
+    with _opened(settings.snapshot_path, settings, read_only=True) as con:
         yield con
-    finally:
-        con.close()
 
 
 @contextmanager
@@ -81,9 +76,7 @@ def recall(con: duckdb.DuckDBPyConnection, settings: Settings, tables: list[str]
     try:
         con.execute(f"attach {_literal(settings.snapshot_path)} as published (read_only)")
     except duckdb.Error as error:
-        raise WarehouseError(
-            f"{settings.snapshot_path} cannot be opened: {_first_line(error)}"
-        ) from None
+        raise _told(error, settings.snapshot_path, settings) from None
     for table in tables:
         con.execute(f"create table {table} as from published.{table}")
     con.execute("detach published")
@@ -159,6 +152,16 @@ def count(con: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(rows)
 
 
+def read_through(con: duckdb.DuckDBPyConnection) -> None:
+    """Read every value of every table, so that a damaged block is found."""
+    tables = con.execute(
+        "select table_schema || '.' || table_name from information_schema.tables"
+        " where table_catalog = current_database() and table_type = 'BASE TABLE'"
+    ).fetchall()
+    for (table,) in tables:
+        con.execute(f"select bit_xor(hash(whole)) from {table} as whole").fetchall()
+
+
 def table_exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
     """Tell whether `schema.name` is a table or view of the opened warehouse."""
     schema, name = table.split(".")
@@ -186,26 +189,45 @@ def _config(settings: Settings) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _opened(
+    path: Path, settings: Settings, *, read_only: bool
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a file and close it again; what is wrong with it, or its disk, is told plainly."""
+    con = _open(path, settings, read_only=read_only)
+    try:
+        if not read_only:
+            create_schemas(con)
+        yield con
+    except duckdb.Error as error:
+        if fault := faults.of_database(error, path, settings):
+            raise WarehouseError(fault) from error
+        raise
+    finally:
+        con.close()
+
+
 def _open(path: Path, settings: Settings, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
         con = duckdb.connect(path, read_only=read_only, config=_config(settings))
-    except duckdb.IOException as error:
-        holder = re.search(r"PID (\d+)", str(error))
-        if holder:
-            raise WarehouseError(
-                f"{path} is in use by process {holder[1]}; wait until it has finished."
-            ) from None
-        raise WarehouseError(f"{path} cannot be opened: {_first_line(error)}") from None
     except duckdb.Error as error:
-        raise WarehouseError(f"{path} cannot be opened: {_first_line(error)}") from None
+        raise _told(error, path, settings) from None
     scratch = settings.scratch.absolute()
     con.execute("set temp_directory = $path", {"path": str(scratch)})
     con.execute("set preserve_insertion_order = true")
     # A slow query would draw its bar between the lines of what is printed.
     con.execute("set enable_progress_bar = false")
-    if not read_only:
-        create_schemas(con)
     return con
+
+
+def _told(error: duckdb.Error, path: Path, settings: Settings) -> WarehouseError:
+    """Return why a file cannot be opened."""
+    if holder := re.search(r"PID (\d+)", str(error)):
+        return WarehouseError(
+            f"{path} is in use by process {holder[1]}; wait until it has finished."
+        )
+    fault = faults.of_database(error, path, settings)
+    return WarehouseError(fault or f"{path} cannot be opened: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:

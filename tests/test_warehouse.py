@@ -284,7 +284,7 @@ def test_a_damaged_file_is_told_in_one_sentence(home, damage):
         with pytest.raises(WarehouseError) as error:
             connect(home).__enter__()
 
-        assert str(error.value).startswith(f"{path} cannot be opened: ")
+        assert str(error.value).startswith(f"{path} is damaged (")
         assert "\n" not in str(error.value)
 
 
