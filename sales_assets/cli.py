@@ -24,6 +24,14 @@ class _PlainErrors(click.Group):
         except SalesError as error:
             click.echo(f"sales: {error}", err=True)
             sys.exit(1)
+        except BrokenPipeError:
+            # Whoever read the output has enough of it.
+            raise
+        except OSError as error:
+            # What the machine refuses anywhere else: a directory, a disk, a port.
+            place = f"{error.filename}: " if error.filename else ""
+            click.echo(f"sales: {place}{error.strerror or error}.", err=True)
+            sys.exit(1)
 
 
 home_option = click.option(

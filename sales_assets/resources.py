@@ -6,9 +6,10 @@ from contextlib import contextmanager
 import dagster as dg
 import duckdb
 
-from sales_assets import warehouse
+from sales_assets import leftovers, warehouse
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.model_store import ModelStore
+from sales_assets.lock import hold
 from sales_assets.settings import Settings
 
 # One writer at a time: DuckDB lets a single process write, and readers of the file none.
@@ -17,7 +18,19 @@ OWNERS = ["team:forecasting"]
 
 
 class Home(dg.ConfigurableResource):
-    """The home that the environment names, read when an asset runs."""
+    """The home that the environment names, read when an asset runs.
+
+    A run holds the home's lock from before its first step to the end of its process, whether the
+    command line, the UI, a schedule or a sensor has started it.
+    """
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Lock the home for a run; a sensor, which has none, changes nothing that a run does."""
+        if context.run is not None:
+            settings = self.settings
+            with told_plainly():
+                hold(settings)
+            leftovers.remove(settings)
 
     @property
     def settings(self) -> Settings:

@@ -1,6 +1,5 @@
 """Runs of Dagster jobs from the command line, on the home's own Dagster instance."""
 
-import fcntl
 import logging
 import os
 import shutil
@@ -8,17 +7,23 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+from sqlalchemy.exc import SQLAlchemyError
 
-from sales_assets.errors import SalesError
+from sales_assets import faults, leftovers
+from sales_assets.errors import HomeError, SalesError
+from sales_assets.lock import exclusive
 from sales_assets.settings import REPOSITORY, Settings
 
 # Tells the runs of this module, which die with their process, from those of the UI.
 PROCESS_TAG = "sales/process"
+# What the UI started and has not come to its first step by then never will.
+MOST_STARTING = timedelta(minutes=5)
 UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -62,8 +67,14 @@ def run_job(
         SalesError: The run failed, or another one is under way.
     """
     prepare_instance(settings)
-    with _only_one(settings), _progress(), dg.DagsterInstance.get() as instance:
-        _close_killed_runs(instance)
+    with (
+        exclusive(settings),
+        _progress(),
+        _plain_about_records(settings),
+        _without_leftovers(settings),
+        dg.DagsterInstance.get() as instance,
+    ):
+        close_killed_runs(instance)
         _refuse_beside_another_run(instance)
         first()
         from sales_assets.definitions import defs
@@ -79,33 +90,76 @@ def run_job(
         raise SalesError(what_failed(result.all_events, settings))
 
 
-def _close_killed_runs(instance: dg.DagsterInstance) -> None:
-    """Mark runs of killed commands as failed, and free the pool slots that they still hold.
+def close_killed_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs whose process was killed as failed, and free the pool slots that they still hold.
 
-    The caller holds the home's lock, so that no other command can be running: an unfinished run
-    that a command started has lost its process.
+    The caller holds the home's lock, which every run holds while it is under way: an unfinished run
+    has lost its process. Only one that is just being started has not come to the lock yet.
+
+    Returns:
+        The ids of these runs.
     """
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        if PROCESS_TAG in run.tags:
-            instance.report_run_failed(run, f"Process {run.tags[PROCESS_TAG]} was killed.")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    oldest = datetime.now(UTC) - MOST_STARTING
+    killed = [
+        record.dagster_run
+        for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
+        if record.dagster_run.status != dg.DagsterRunStatus.STARTING
+        or record.update_timestamp < oldest
+    ]
+    for run in killed:
+        process = run.tags.get(PROCESS_TAG)
+        told = f"Process {process} was killed." if process else "The run's process was killed."
+        instance.report_run_failed(run, told)
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return [run.run_id for run in killed]
+
+
+def unfinished(settings: Settings) -> list[str]:
+    """Return the ids of the runs that have started and not finished, by Dagster's records."""
+    with (
+        _plain_about_records(settings),
+        dg.DagsterInstance.from_config(str(settings.dagster_home.absolute())) as instance,
+    ):
+        runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+        return [run.run_id for run in runs]
 
 
 def _refuse_beside_another_run(instance: dg.DagsterInstance) -> None:
-    running = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    if running:
+    if starting := instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         raise SalesError(
-            f"Run {running[0].run_id[:8]}, started in the Dagster UI, is under way; wait until it "
+            f"Run {starting[0].run_id[:8]} is just being started in the Dagster UI; wait until it "
             "has finished, or terminate it there (`sales dev`)."
         )
+
+
+@contextmanager
+def _without_leftovers(settings: Settings) -> Iterator[None]:
+    """Remove what a run that failed has half-written, which may be what fills the disk."""
+    try:
+        yield
+    finally:
+        leftovers.remove(settings)
+
+
+@contextmanager
+def _plain_about_records(settings: Settings) -> Iterator[None]:
+    """Tell plainly why Dagster cannot keep the record of a run."""
+    try:
+        yield
+    except (OSError, SQLAlchemyError) as error:
+        told = faults.of_machine(str(error), settings)
+        reason = str(error).splitlines()[0]
+        raise HomeError(
+            told or f"{settings.dagster_home} cannot keep the run's record: {reason}."
+        ) from error
 
 
 def open_ui(settings: Settings, host: str, port: int) -> None:
     """Replace this process by the Dagster UI and daemon; the daemon runs the weekly schedule."""
     prepare_instance(settings)
     # A refresh under way holds the lock; then there is nothing to close.
-    with suppress(SalesError), _only_one(settings), dg.DagsterInstance.get() as instance:
-        _close_killed_runs(instance)
+    with suppress(SalesError), exclusive(settings), dg.DagsterInstance.get() as instance:
+        close_killed_runs(instance)
     workspace = REPOSITORY / "workspace.yaml"
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     # Elsewhere than beside dagster.yaml, which Dagster would warn of.
@@ -133,6 +187,8 @@ def what_failed(events: Iterable[dg.DagsterEvent], settings: Settings) -> str:
             if error and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
                 return "Interrupted; the last results are untouched, and the same command goes on."
             reason = error.message.strip() if error else "no reason given"
+            if fault := faults.of_machine(reason, settings):
+                return fault
             return f"{event.step_key} failed: {reason} (`sales dev` shows the run's record)"
     return "The run failed; `sales dev` shows its record."
 
@@ -149,26 +205,6 @@ def failed_checks(events: Iterable[dg.DagsterEvent]) -> str:
         for check in checks
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     )
-
-
-@contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
-    """Hold the home's lock; the kernel lets go of it when this process ends, however it ends."""
-    path = settings.home / "refresh.lock"
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise SalesError(
-                f"Process {file.read().strip() or 'unknown'} is refreshing {settings.home}; "
-                "wait until it has finished."
-            ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
 
 
 @contextmanager

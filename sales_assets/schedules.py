@@ -8,9 +8,10 @@ from pathlib import Path
 import dagster as dg
 
 from sales_assets.doctor import examine_delivery
-from sales_assets.errors import SalesError, SourceError
+from sales_assets.errors import HomeError, SalesError, SourceError
+from sales_assets.lock import exclusive
 from sales_assets.resources import Home
-from sales_assets.runs import failed_checks, what_failed
+from sales_assets.runs import close_killed_runs, failed_checks, what_failed
 from sales_assets.settings import Settings
 from sales_assets.sources.inbox import Inbox
 
@@ -87,6 +88,22 @@ def incoming(
     return dg.SensorResult(skip_reason=told, cursor=json.dumps(now))
 
 
+@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+def killed_runs(context: dg.SensorEvaluationContext, home: Home) -> dg.SkipReason:
+    """Close the runs whose process was killed, so that the next one does not queue behind them."""
+    settings = home.settings
+    if not settings.home.is_dir():
+        return dg.SkipReason(f"{settings.home} does not exist yet.")
+    try:
+        with exclusive(settings):
+            closed = close_killed_runs(context.instance)
+    except HomeError as error:
+        return dg.SkipReason(str(error))
+    return dg.SkipReason(
+        f"Closed: {', '.join(run_id[:8] for run_id in closed)}." if closed else "No run was killed."
+    )
+
+
 def _refresh_from(delivery: Path, attempt: int) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"{delivery.name}-{attempt}",
@@ -137,4 +154,4 @@ def _causes(events: list[dg.DagsterEvent]) -> set[str | None]:
 
 JOBS = [weekly_refresh, publication]
 SCHEDULES = [monday_morning]
-SENSORS = [incoming]
+SENSORS = [incoming, killed_runs]

@@ -205,6 +205,9 @@ class Settings(BaseSettings):
         description="Newest versions of the ensemble that are kept, with their members; every "
         "champion is kept beside them.",
     )
+    stale_days: int = Field(
+        8, ge=1, description="Days after its publication that `sales doctor` calls a snapshot old."
+    )
 
     service_url: str = Field(
         "http://127.0.0.1:8000",
@@ -268,6 +271,11 @@ class Settings(BaseSettings):
     def warehouse_path(self) -> Path:
         """The writer's DuckDB file."""
         return self.home / "warehouse.duckdb"
+
+    @property
+    def lock_path(self) -> Path:
+        """The file that the one process which changes the home has locked."""
+        return self.home / "refresh.lock"
 
     @property
     def published(self) -> Path:
