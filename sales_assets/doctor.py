@@ -1,18 +1,31 @@
 """Examination of a home and of a delivery: each fault that a person can mend, with its remedy."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
-from sales_assets.errors import SalesError
+import duckdb
+
+from sales_assets import leftovers
+from sales_assets.errors import ModelStoreError, SalesError
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
+from sales_assets.forecasting.release import Release
+from sales_assets.lock import holder
 from sales_assets.settings import Settings
 from sales_assets.sources import kaggle
-from sales_assets.warehouse import connect, connect_snapshot, in_memory, query, recall
+from sales_assets.warehouse import (
+    connect,
+    connect_snapshot,
+    in_memory,
+    query,
+    read_through,
+    recall,
+    table_exists,
+)
 
 ENOUGH_DISK_GB = 2
 # Rows of one file and kind of reason that are told line by line.
@@ -28,12 +41,14 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at the home's directory, disk, warehouse, snapshot and champion."""
-    return [
-        finding
-        for look in (_directory, _disk, _warehouse, _snapshot, _champion)
-        for finding in _told(look, settings)
-    ]
+    """Look at everything in a home that can stay wrong, and change nothing."""
+    looks = [_directory, _disk, _lock]
+    if settings.home.is_dir():
+        # What a refresh under way has not finished is no fault of the home.
+        is_busy = holder(settings) is not None
+        looks += [] if is_busy else [_runs, _leftovers, _warehouse]
+        looks += [_snapshot, _champion, _versions, _release, _quality]
+    return [finding for look in (*looks, _source) for finding in _told(look, settings)]
 
 
 def _told(look: Callable[[Settings], Iterator[Finding]], settings: Settings) -> Iterator[Finding]:
@@ -47,10 +62,17 @@ def _directory(settings: Settings) -> Iterator[Finding]:
     home = settings.home.absolute()
     if not home.is_dir():
         yield Finding(False, f"{home} does not exist; `sales refresh --source DIR` creates it.")
-    elif not os.access(home, os.W_OK):
-        yield Finding(False, f"{home} cannot be written; change its owner or name another --home.")
-    else:
-        yield Finding(True, f"{home} can be written")
+        return
+    try:
+        # Permission bits say nothing to root, and nothing of a disk that can only be read.
+        with tempfile.TemporaryFile(dir=home):
+            yield Finding(True, f"{home} can be written")
+    except OSError as error:
+        yield Finding(
+            False,
+            f"{home} cannot be written ({error.strerror}); make it writable for this user or "
+            "name another --home.",
+        )
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
@@ -60,20 +82,68 @@ def _disk(settings: Settings) -> Iterator[Finding]:
         yield Finding(free >= ENOUGH_DISK_GB, f"{free:.1f} GB of disk are free{advice}")
 
 
+def _lock(settings: Settings) -> Iterator[Finding]:
+    if process := holder(settings):
+        yield Finding(
+            True, f"process {process} is refreshing; runs and warehouse were not looked at"
+        )
+
+
+def _runs(settings: Settings) -> Iterator[Finding]:
+    """Tell unfinished runs: the lock is free, so that none of them is under way."""
+    if not (settings.dagster_home / "dagster.yaml").is_file():
+        return
+    from sales_assets.runs import unfinished
+
+    runs = ", ".join(run_id[:8] for run_id in unfinished(settings))
+    if runs:
+        yield Finding(
+            False,
+            f"Run {runs} was killed and is not recorded as failed; the next `sales refresh` or "
+            "`sales dev` mends that.",
+        )
+    else:
+        yield Finding(True, "no run was killed")
+
+
+def _leftovers(settings: Settings) -> Iterator[Finding]:
+    names = [str(path.relative_to(settings.home)) for path in leftovers.found(settings)]
+    if names:
+        yield Finding(
+            False,
+            f"A killed run has left {', '.join(names)}; the next `sales refresh` removes it.",
+        )
+
+
 def _warehouse(settings: Settings) -> Iterator[Finding]:
     if not settings.warehouse_path.exists():
         yield Finding(False, "There is no warehouse yet; run `sales refresh --source DIR`.")
         return
-    with connect(settings):
-        yield Finding(True, f"{settings.warehouse_path} opens for writing")
+    with connect(settings, read_only=True) as con:
+        read_through(con)
+    yield Finding(
+        True, f"{settings.warehouse_path} can be read throughout by DuckDB {duckdb.__version__}"
+    )
 
 
 def _snapshot(settings: Settings) -> Iterator[Finding]:
     with connect_snapshot(settings) as con:
+        read_through(con)
+        if not table_exists(con, "forecasts.latest"):
+            yield Finding(False, "Nothing is forecast yet; run `sales refresh`.")
+            return
         ((cutoff, stores, last),) = con.execute(
             "select max(cutoff), count(distinct store_id), max(date) from forecasts.latest"
         ).fetchall()
-        yield Finding(True, f"{stores} stores are forecast from {cutoff} to {last}")
+    yield Finding(True, f"{stores} stores are forecast from {cutoff} to {last}")
+    published = datetime.fromtimestamp(settings.snapshot_path.stat().st_mtime, UTC)
+    days = (datetime.now(UTC) - published).days
+    if days > settings.stale_days:
+        yield Finding(
+            False,
+            f"{settings.snapshot_path} was published {days} days ago, on {published:%Y-%m-%d}; "
+            "look in `sales dev` why no refresh has succeeded since, or run `sales refresh`.",
+        )
 
 
 def _champion(settings: Settings) -> Iterator[Finding]:
@@ -86,6 +156,44 @@ def _champion(settings: Settings) -> Iterator[Finding]:
     for name, member in store.manifest(ENSEMBLE, champion.version).members.items():
         store.verified(name, member["version"], member["manifest_sha256"])
     yield Finding(True, f"champion {champion.version} and its members are as they were saved")
+
+
+def _versions(settings: Settings) -> Iterator[Finding]:
+    """Tell the versions that nobody could go back to."""
+    store = ModelStore(settings.models)
+    for path in sorted(settings.models.glob("*/[!.]*/")):
+        try:
+            store.verified(path.parent.name, path.name)
+        except ModelStoreError as error:
+            yield Finding(False, str(error))
+
+
+def _release(settings: Settings) -> Iterator[Finding]:
+    release = Release.read(settings.serving)
+    release.verified(settings.serving)
+    ModelStore(settings.models).verified(ENSEMBLE, release.version, release.manifest_sha256)
+    yield Finding(True, f"services answer with {release.version} and {release.data}")
+
+
+def _quality(settings: Settings) -> Iterator[Finding]:
+    if not settings.validation_path.is_file():
+        yield Finding(
+            False, f"There is no {settings.validation_path}; the next `sales refresh` writes it."
+        )
+
+
+def _source(settings: Settings) -> Iterator[Finding]:
+    if settings.source is None:
+        yield Finding(
+            True, "SALES_SOURCE is not set: a scheduled refresh loads what is in incoming alone"
+        )
+    elif not settings.source.exists():
+        yield Finding(
+            False,
+            f"SALES_SOURCE={settings.source} does not exist; a scheduled refresh would stop there.",
+        )
+    else:
+        yield Finding(True, f"a scheduled refresh loads {settings.source}")
 
 
 def examine_delivery(settings: Settings, source: Path) -> list[Finding]:
