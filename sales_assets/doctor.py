@@ -148,7 +148,7 @@ def _snapshot(settings: Settings) -> Iterator[Finding]:
 
 def _champion(settings: Settings) -> Iterator[Finding]:
     store = ModelStore(settings.models)
-    champion = store.champion()
+    champion, _ = store.champion(), store.choice()
     if champion is None:
         yield Finding(False, "There is no champion yet; run `sales refresh`.")
         return

@@ -8,7 +8,7 @@ from sales_assets.settings import Settings
 # Below the home: files and directories that get another name, or go, when they are complete.
 PATTERNS = (
     "published/*.tmp*",
-    "models/champion.json.tmp",
+    "models/*.json.tmp",
     "models/*/.*.partial",
     "serving/.partial",
     "serving/release.json.tmp",

@@ -51,6 +51,7 @@ def grow_old(home: Path) -> None:
 
 FAULTS = [
     (spoil("models/champion.json"), "champion.json cannot be read; remove it"),
+    (spoil("models/choice.json"), "choice.json cannot be read; remove it"),
     (remove("models/champion.json"), "There is no champion yet; run `sales refresh`"),
     (spoil("models/ensemble/*/manifest.json"), "manifest.json cannot be read"),
     (spoil("models/lstm/*/manifest.json"), "manifest.json cannot be read"),
