@@ -46,6 +46,7 @@ KILLS = {
     "a model without its name": ("models__statistical", renamed("/models/statistical/20")),
     "ensemble": ("models__ensemble", Moment("sales_assets.models:compose", is_after=True)),
     "intervals": ("intervals__calibration", Moment("sales_assets.intervals:replace_table")),
+    "choice": ("models__choice", renamed("choice.json")),
     "forecasts, in their transaction": (
         "forecasts__daily",
         Moment("sales_assets.warehouse:read_sql", mentions="forecasts/daily"),
@@ -66,7 +67,10 @@ KILLS = {
 AFTER_PUBLICATION = ("reports", "release, without its data", "release, with its data")
 
 # What says when and by which run a row was made.
-STAMPS = ("version", "created_at", "promoted_at", "loaded_at", "checked_at", "run", "reason")
+STAMPS = (
+    "version", "continues", "against", "judged_against", "created_at", "promoted_at", "judged_at",
+    "at", "loaded_at", "checked_at", "run", "reason",
+)  # fmt: skip
 STAMPED_HASHES = ("manifest_sha256",)
 # A row a run that checked, those included that were killed afterwards.
 HISTORIES = ("quality.results",)
@@ -167,10 +171,10 @@ def test_a_reader_finds_the_former_results_or_the_new_ones_at_every_moment(
     former, present = reference.seen
     week = timedelta(days=7)
     delivered, rows, cleaned, cutoff, forecasts, versions = former
-    assert present == (
-        delivered + week, rows + 7 * STORES, cleaned + week, cutoff + week, 2 * forecasts,
-        versions + 1,
+    assert present[:5] == (
+        delivered + week, rows + 7 * STORES, cleaned + week, cutoff + week, 2 * forecasts
     )  # fmt: skip
+    assert present[5] > versions
 
 
 def test_a_refresh_killed_in_every_stage_ends_as_one_that_was_not(
@@ -206,9 +210,9 @@ def test_a_refresh_killed_in_every_stage_ends_as_one_that_was_not(
     assert slots_in_use(home) == 0
     assert statuses(home) == ["SUCCESS", *["FAILURE"] * len(KILLS), "SUCCESS"]
     assert leftovers.found(settings) == []
-    now = ModelStore(settings.models).champion()
-    assert now is not None
-    assert now.version == Release.read(settings.serving).version != released.version
+    chosen = ModelStore(settings.models).chosen()
+    assert chosen is not None
+    assert chosen.version == Release.read(settings.serving).version != released.version
 
 
 def assert_same(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame]) -> None:
