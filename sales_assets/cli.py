@@ -54,13 +54,22 @@ def main() -> None:
 @click.option("--stores", type=int, default=60, show_default=True, help="Number of stores.")
 @click.option("--days", type=int, default=942, show_default=True, help="Days of history.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed, same files.")
+@click.option(
+    "--weeks-after",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Weeks by which the same chain's history goes on after those days.",
+)
 @home_option
-def sample(directory: Path, stores: int, days: int, seed: int, home: Path | None) -> None:
+def sample(
+    directory: Path, stores: int, days: int, seed: int, weeks_after: int, home: Path | None
+) -> None:
     """Write sample data in Kaggle's file format into DIRECTORY."""
     from sales_assets.sources.sample import write_sample
 
-    write_sample(directory, stores=stores, days=days, seed=seed)
-    click.echo(f"{stores} stores × {days} days written to {directory}", err=True)
+    write_sample(directory, stores=stores, days=days, seed=seed, weeks_after=weeks_after)
+    click.echo(f"{stores} stores × {days + 7 * weeks_after} days written to {directory}", err=True)
 
 
 @main.command()

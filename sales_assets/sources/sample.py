@@ -37,7 +37,12 @@ STATE_HOLIDAYS = ("0", "a", "b", "c")  # None, public, Easter, Christmas.
 FEASTS = {"Good Friday": 2, "Easter Monday": 2, "Christmas Day": 3, "Second Day of Christmas": 3}
 PROMO2_MONTHS = ("Jan,Apr,Jul,Oct", "Feb,May,Aug,Nov", "Mar,Jun,Sept,Dec")
 NEVER = np.datetime64("NaT", "D")
-LIMITS = {"stores": (1, 100_000), "days": (100, 3_650), "plan_days": (1, 366)}
+LIMITS = {
+    "stores": (1, 100_000),
+    "days": (100, 3_650),
+    "weeks_after": (0, 521),
+    "plan_days": (1, 366),
+}
 BLOCK = 1_000  # Stores that are simulated at once, which bounds the memory that is needed.
 
 _DAYS = """
@@ -77,11 +82,14 @@ class Calendar:
     easter: list[pd.Timestamp]  # Easter Sundays.
 
 
-def write_sample(directory: Path, stores: int, days: int, seed: int, plan_days: int = 48) -> None:
+def write_sample(
+    directory: Path, stores: int, days: int, seed: int, plan_days: int = 48, weeks_after: int = 0
+) -> None:
     """Write `train.csv`, `store.csv` and `test.csv` of a made-up chain into `directory`.
 
     The history begins on 2013-01-01; with 942 days it ends on 2015-07-31. The plan follows it.
-    One seed gives the same bytes each time, and more stores leave the first ones as they are.
+    One seed gives the same bytes each time, and more stores leave the first ones as they are, as
+    do weeks after the history: they are what its plan becomes, and what follows.
 
     Args:
         directory: Where the files appear under their final names, once they are complete.
@@ -89,15 +97,18 @@ def write_sample(directory: Path, stores: int, days: int, seed: int, plan_days: 
         days: Days of history.
         seed: Seed of everything random.
         plan_days: Days in `test.csv`, without sales.
+        weeks_after: Weeks by which the history goes on, the stores being those of `days` days.
 
     Raises:
         SalesError: A number is outside its limits, or the directory cannot be written.
     """
-    _refuse_bad_numbers(seed, stores=stores, days=days, plan_days=plan_days)
+    _refuse_bad_numbers(
+        seed, stores=stores, days=days, weeks_after=weeks_after, plan_days=plan_days
+    )
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".sample-", dir=directory) as scratch:
-            _write_files(Path(scratch), stores, days, seed, plan_days)
+            _write_files(Path(scratch), stores, days, seed, plan_days, weeks_after)
             for name in ("store.csv", "test.csv", "train.csv"):
                 (Path(scratch) / name).replace(directory / name)
     except (OSError, duckdb.IOException) as error:
@@ -110,14 +121,23 @@ def _refuse_bad_numbers(seed: int, **numbers: int) -> None:
         for name, value in numbers.items()
         if not LIMITS[name][0] <= value <= LIMITS[name][1]
     ]
+    if not faults and numbers["days"] + 7 * numbers["weeks_after"] > LIMITS["days"][1]:
+        faults.append(
+            f"days and weeks_after come to {numbers['days'] + 7 * numbers['weeks_after']:,} days "
+            f"and may come to {LIMITS['days'][1]:,}"
+        )
     if seed < 0:
         faults.append(f"seed is {seed:,} and must be 0 or more")
     if faults:
         raise SalesError("No sample can be made: " + "; ".join(faults) + ".")
 
 
-def _write_files(scratch: Path, stores: int, days: int, seed: int, plan_days: int) -> None:
-    calendar = make_calendar(pd.date_range(FIRST_DAY, periods=days + plan_days))
+def _write_files(
+    scratch: Path, stores: int, days: int, seed: int, plan_days: int, weeks_after: int
+) -> None:
+    known_days = days + 7 * weeks_after
+    calendar = make_calendar(pd.date_range(FIRST_DAY, periods=known_days + plan_days))
+    # What is known of a store, such as since when it has a competitor, was known at first.
     last_day = calendar.dates[days - 1]
     chain = []
     with duckdb.connect(config={"temp_directory": str(scratch / "spill")}) as con:
@@ -129,7 +149,7 @@ def _write_files(scratch: Path, stores: int, days: int, seed: int, plan_days: in
             con.execute("insert into days select * from block")
             chain.append(pd.DataFrame({k: v for k, v in block.items() if v.ndim == 1}))
         con.register("stores", pd.concat(chain))
-        history = {"last_day": last_day.date()}
+        history = {"last_day": calendar.dates[known_days - 1].date()}
         for name, select, params in (
             ("train.csv", _TRAIN_CSV, history),
             ("test.csv", _TEST_CSV, history),

@@ -16,6 +16,7 @@ HEADERS = {
     "CompetitionOpenSinceYear,Promo2,Promo2SinceWeek,Promo2SinceYear,PromoInterval",
 }
 LAST_DAY = pd.Timestamp("2015-07-31")
+LAST_SMALL_DAY = pd.Timestamp("2014-02-04")
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,37 @@ def test_more_stores_leave_the_first_ones_as_they_are(small, tmp_path, monkeypat
 def test_a_longer_plan_leaves_the_history_as_it_is(small, tmp_path):
     write_sample(tmp_path, stores=12, days=400, seed=7, plan_days=100)
     assert (tmp_path / "train.csv").read_bytes() == (small / "train.csv").read_bytes()
+
+
+# Weeks within the plan of the earlier files, and beyond it up to when a chain of today has stores
+# away, which one that ended before knows nothing of.
+@pytest.mark.parametrize("weeks", [1, 5, 25])
+def test_weeks_after_continue_the_chain_and_leave_its_history_as_it_is(small, tmp_path, weeks):
+    write_sample(tmp_path, stores=12, days=400, seed=7, weeks_after=weeks)
+    assert bytes_of(tmp_path)["store.csv"] == bytes_of(small)["store.csv"]
+    earlier = (small / "train.csv").read_text().splitlines()
+    later = (tmp_path / "train.csv").read_text().splitlines()
+    assert later[-len(earlier) + 1 :] == earlier[1:]
+    train, plan = read(tmp_path / "train.csv"), read(tmp_path / "test.csv")
+    first, last = pd.Timestamp("2014-02-05"), LAST_SMALL_DAY + pd.Timedelta(weeks=weeks)
+    coming = train[train["Date"] >= first]
+    assert sorted(coming["Date"].unique()) == list(pd.date_range(first, last))
+    assert len(coming) == 12 * 7 * weeks
+    assert plan["Date"].min() == last + pd.Timedelta(days=1)
+    assert plan["Date"].nunique() == 48
+    planned = read(small / "test.csv").drop(columns="Id").query("Date <= @last")
+    columns = list(planned.columns)
+    became = coming.loc[coming["Date"] <= planned["Date"].max(), columns]
+    pd.testing.assert_frame_equal(became.reset_index(drop=True), planned.reset_index(drop=True))
+
+
+def test_weeks_after_sell_as_the_weeks_before(tmp_path):
+    write_sample(tmp_path, stores=12, days=400, seed=7, weeks_after=8)
+    train = read(tmp_path / "train.csv")
+    days = sold(train).set_index("Date").sort_index()
+    after = days.loc[LAST_SMALL_DAY + pd.Timedelta(days=1) :].groupby("Store")["Sales"].mean()
+    before = days.loc["2013-12-27":LAST_SMALL_DAY].groupby("Store")["Sales"].mean()
+    assert (after / before).between(0.7, 1.4).all()
 
 
 def test_closed_days_sell_nothing_and_open_days_something(train):
@@ -313,6 +345,8 @@ def test_the_median_baseline_scores_about_as_on_the_real_stores(train):
         ({"stores": 100_001}, "stores is 100,001 and must be between 1 and 100,000"),
         ({"days": 99}, "days is 99 and must be between 100 and 3,650"),
         ({"plan_days": 0}, "plan_days is 0 and must be between 1 and 366"),
+        ({"weeks_after": -1}, "weeks_after is -1 and must be between 0 and 521"),
+        ({"days": 3_600, "weeks_after": 8}, "come to 3,656 days and may come to 3,650"),
         ({"seed": -1}, "seed is -1 and must be 0 or more"),
         ({"stores": -2, "seed": -1}, "stores is -2 .*; seed is -1 "),
     ],
