@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.dates import DateFormatter
+from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
 
 from sales_assets.forecasting.model_store import ENSEMBLE
@@ -118,6 +118,68 @@ def coverage(table: pd.DataFrame) -> Figure:
     panels[0].set_ylabel("days inside, %")
     _legend(panels[1])
     return figure
+
+
+def realised(weeks: pd.DataFrame, backtest: pd.DataFrame) -> Figure:
+    """Return one model's error and coverage by week of sales, beside the backtest's weeks.
+
+    Args:
+        weeks: Weeks that are over: the model's rows of `monitoring.accuracy` by cutoff and
+            horizon week.
+        backtest: The model's rows of `models.scores` by cutoff and horizon week.
+    """
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    panels = figure.subplots(ncols=3)
+    dated = weeks.assign(
+        until=pd.to_datetime(weeks["cutoff"]) + pd.to_timedelta(7 * weeks["horizon_week"], "D")
+    )
+    shown = (
+        ("rmspe", "RMSPE, %", None),
+        ("coverage_80", "80 % intervals hold, %", 80),
+        ("coverage_95", "95 % intervals hold, %", 95),
+    )
+    for axes, (measure, title, promise) in zip(panels, shown, strict=True):
+        span = 100 * backtest[measure]
+        axes.axhspan(
+            span.min(), span.max(), color=SKY, alpha=0.2, linewidth=0, label="weeks of the backtest"
+        )
+        if promise:
+            axes.axhline(promise, color=SKY, linewidth=0.8)
+        _realised_lines(axes, dated, measure)
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.3)
+        axes.xaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=5))  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(DateFormatter("%d %b"))  # type: ignore[no-untyped-call]
+        axes.set_xlabel("week until")
+    panels[0].set_ylim(bottom=0)
+    for axes in panels[1:]:
+        axes.set_ylim(top=101)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        frameon=False,
+        ncols=3,
+        loc="outside upper right",
+        fontsize=8,
+    )
+    return figure
+
+
+def _realised_lines(axes: Axes, dated: pd.DataFrame, measure: str) -> None:
+    """Draw the weeks as forecast from nearest, and from furthest ahead where there are more."""
+    first, last = dated["horizon_week"].min(), dated["horizon_week"].max()
+    styles = {last: (ORANGE, "s", ":"), first: (BLUE, "o", "-")}
+    for ahead, (colour, marker, line) in styles.items():
+        own = dated[dated["horizon_week"] == ahead].sort_values("until")
+        axes.plot(
+            own["until"],
+            100 * own[measure],
+            color=colour,
+            marker=marker,
+            markersize=4,
+            linestyle=line,
+            label=f"forecast {ahead} week{'s' if ahead > 1 else ''} ahead",
+        )
 
 
 def combinations(table: pd.DataFrame) -> Figure:

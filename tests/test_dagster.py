@@ -32,7 +32,7 @@ KEYS = {
     "intervals/calibration", "intervals/coverage", "forecasts/daily",
     "forecasts/latest", "published/snapshot", "serving/ensemble",
     "forecasts/explanations", "forecasts/explanation_parts",
-    *(f"models/{name}" for name in MEMBERS), "monitoring/drift",
+    *(f"models/{name}" for name in MEMBERS), "monitoring/drift", "monitoring/accuracy",
     *(f"insights/{name}" for name in BASES), "insights/answers",
     *(f"insights/{question.name}" for question in QUESTIONS), "reports/insights",
 }  # fmt: skip
