@@ -1,6 +1,7 @@
 -- One row a store and coming day: what is known ahead, cutoff + 1 to cutoff + $horizon.
 -- What the delivered plan leaves out is derived: usual opening days, the promotions' rhythm of
--- two weeks, and the known holidays (relation `holidays`: date, name, kind, is_national).
+-- two weeks, and the known holidays (relation `holidays`: date, name, kind, is_national). A store
+-- of which two weeks of files say nothing is taken for closed, until a later plan names it.
 with
 
 cutoff as (
@@ -22,22 +23,51 @@ calendar as (
     cross join days
 ),
 
+reported as (
+    -- Before its first day a store had not opened, and of the days after its last one nobody has
+    -- told yet; in between, a day that no file speaks of was a closed one.
+    select store_id, min(date) as first_day, max(date) as last_day
+    from cleaned.sales
+    where not is_absent
+    group by store_id
+),
+
+loads_by_day as (
+    select date, min(load_id) as load_id from raw.sales group by date
+),
+
+silent_stores as (
+    -- Since which load it is known that the store has been silent for two weeks.
+    select reported.store_id, min(loads_by_day.load_id) as since_load_id
+    from reported
+    inner join loads_by_day on loads_by_day.date >= reported.last_day + 14
+    group by reported.store_id
+),
+
 opening_days as (
     select
         sales.store_id,
         isodow(sales.date) as weekday,
         avg(cast(sales.is_open as integer)) > 0.5 as is_usually_open
     from cleaned.sales as sales
+    inner join reported
+        on
+            reported.store_id = sales.store_id
+            and sales.date between reported.first_day and reported.last_day
     cross join cutoff
     where sales.date > cutoff.cutoff - 56 and sales.state_holiday = 'none'
     group by sales.store_id, isodow(sales.date)
 ),
 
 holiday_openings as (
-    select store_id, avg(cast(is_open as integer)) > 0.5 as opens_on_holidays
-    from cleaned.sales
-    where state_holiday <> 'none'
-    group by store_id
+    select sales.store_id, avg(cast(sales.is_open as integer)) > 0.5 as opens_on_holidays
+    from cleaned.sales as sales
+    inner join reported
+        on
+            reported.store_id = sales.store_id
+            and sales.date between reported.first_day and reported.last_day
+    where sales.state_holiday <> 'none'
+    group by sales.store_id
 ),
 
 observed as (
@@ -67,12 +97,15 @@ derived as (
         calendar.store_id,
         calendar.date,
         coalesce(known_holidays.kind, 'none') as state_holiday,
-        coalesce(opening_days.is_usually_open, false)
+        silent_stores.store_id is null
+        and coalesce(opening_days.is_usually_open, false)
         and (known_holidays.kind is null or coalesce(holiday_openings.opens_on_holidays, false))
             as is_open,
         coalesce(rhythm.is_promo, false) as is_promo,
-        coalesce(last_year.is_school_holiday, false) as is_school_holiday
+        coalesce(last_year.is_school_holiday, false) as is_school_holiday,
+        silent_stores.since_load_id as silent_since_load_id
     from calendar
+    left join silent_stores using (store_id)
     left join known_holidays using (store_id, date)
     left join holiday_openings using (store_id)
     left join opening_days
@@ -108,5 +141,10 @@ select
     plan.store_id is null as is_derived,
     plan.store_id is not null and plan.is_open is null as is_open_inferred
 from derived
-left join raw.plan as plan using (store_id, date)
+left join raw.plan as plan
+    on
+        plan.store_id = derived.store_id
+        and plan.date = derived.date
+        -- What was planned before the store fell silent is out of date.
+        and coalesce(plan.load_id > derived.silent_since_load_id, true)
 order by derived.store_id, derived.date

@@ -197,6 +197,34 @@ def test_a_plan_that_ends_early_or_lacks_a_store_is_completed(clean, con):
     assert promotions
 
 
+@pytest.mark.parametrize(("silent_days", "is_open"), [(7, True), (13, True), (14, False)])
+def test_a_store_of_which_nothing_is_heard_for_two_weeks_is_taken_for_closed(
+    clean, con, silent_days, is_open
+):
+    days = days_of((1, 2))
+    heard_until = MONDAY + timedelta(days=69 - silent_days)
+    clean(days[(days["Store"] == 1) | (days["Date"] <= heard_until)])
+
+    assert len(dates_where(con, "is_open", 1)) == 12
+    assert len(dates_where(con, "is_open", 2)) == (12 if is_open else 0)
+
+
+def test_a_silent_store_opens_again_when_a_later_plan_says_so(clean, con):
+    days = days_of((1, 2))
+    silent = (days["Store"] == 2) & (days["Date"] > MONDAY + timedelta(days=30))
+    clean(days[~silent], plan=planned((1, 2)))
+
+    assert dates_where(con, "is_open", 2) == dates_where(con, "is_open", 1)
+
+
+def test_a_store_that_opened_last_week_goes_on_as_it_began(clean, con):
+    days = days_of((1, 2))
+    before = (days["Store"] == 2) & (days["Date"] < MONDAY + timedelta(days=63))
+    clean(days[~before])
+
+    assert dates_where(con, "is_open", 2) == dates_where(con, "is_open", 1)
+
+
 def test_planned_days_that_are_known_by_now_are_left_out(clean, con):
     plan = planned(first=MONDAY + timedelta(days=60), days=14)
     clean(days_of(), plan=plan, horizon=7)
