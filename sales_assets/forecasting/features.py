@@ -125,7 +125,8 @@ def data_fingerprint(con: duckdb.DuckDBPyConnection) -> str:
 def window_fingerprints(con: duckdb.DuckDBPyConnection, cutoffs: list[date]) -> dict[date, str]:
     """Return a hash for each window of what is learnt before it and judged in it.
 
-    Sales after a window are not in it, so that a new week of them leaves it as it is.
+    Sales after a window are not in it, so that a new week of them leaves it as it is, and so does
+    a store that opens after its cutoff.
     """
     return {
         cutoff: fingerprint_of(
@@ -137,7 +138,8 @@ def window_fingerprints(con: duckdb.DuckDBPyConnection, cutoffs: list[date]) -> 
             con.execute(
                 # Not all columns: how far out a day lies changes with the days after it.
                 f"select count(*), bit_xor(hash(({HISTORY}))) from cleaned.sales"
-                " where date <= $cutoff",
+                " where date <= $cutoff and store_id in"
+                " (select store_id from cleaned.sales where date <= $cutoff and is_open)",
                 {"cutoff": cutoff},
             ).fetchall(),
         )

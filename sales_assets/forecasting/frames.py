@@ -37,14 +37,18 @@ class Frames:
         """Return what can be learnt from at a cutoff: labelled rows and days up to it."""
         day = pd.Timestamp(cutoff)
         learnable = (self.rows["date"] <= day) & self.rows["is_training"]
-        return Frames(self.rows[learnable], self.history[self.history["date"] <= day])
+        return Frames(self.rows[learnable], self._history_at(day))
 
     def asked_at(self, cutoff: date) -> "Frames":
         """Return the rows to forecast from a cutoff, beside the history up to it."""
         day = pd.Timestamp(cutoff)
-        return Frames(
-            self.rows[self.rows["cutoff"] == day], self.history[self.history["date"] <= day]
-        )
+        return Frames(self.rows[self.rows["cutoff"] == day], self._history_at(day))
+
+    def _history_at(self, day: pd.Timestamp) -> pd.DataFrame:
+        """Return the days up to one of the stores that had opened by then."""
+        past = self.history[self.history["date"] <= day]
+        opened = past.loc[past["is_open"], "store_id"].unique()
+        return past[past["store_id"].isin(opened)]
 
 
 def read_frames(con: duckdb.DuckDBPyConnection, table: str) -> Frames:

@@ -8,9 +8,13 @@ span as (
     select min(date) as first_day, max(date) as last_day from cleaned.sales
 ),
 
-cutoffs as (
-    select unnest(cast($backtest_cutoffs as date[])) as cutoff
-    union
+openings as (
+    select store_id, min(date) as opening_day from cleaned.sales where is_open group by store_id
+),
+
+dated_cutoffs as (
+    select unnest(cast($backtest_cutoffs as date[])) as cutoff, false as is_weekly
+    union all
     select cast(unnest(generate_series(
         -- The same weekday as the last day, after the first $warm_up days.
         last_day - to_days(cast(
@@ -18,13 +22,18 @@ cutoffs as (
         )),
         last_day - interval 1 day,
         interval 7 day
-    )) as date)
+    )) as date), true
     from span
+),
+
+cutoffs as (
+    select cutoff, bool_or(is_weekly) as is_weekly from dated_cutoffs group by cutoff
 ),
 
 candidates as (
     select
         cutoffs.cutoff,
+        cutoffs.is_weekly,
         sales.store_id,
         sales.date,
         sales.is_open,
@@ -37,6 +46,9 @@ candidates as (
         on
             sales.date > cutoffs.cutoff
             and sales.date <= cutoffs.cutoff + cast($horizon as integer)
+    -- Nothing was forecast for a store before it opened, and a new store leaves old windows alone.
+    inner join openings
+        on openings.store_id = sales.store_id and openings.opening_day <= cutoffs.cutoff
     where is_backtest or is_selling
 ),
 
@@ -45,14 +57,17 @@ share as (
     -- steps of a sixth, so that a new week of sales seldom changes which windows are drawn.
     select 2 ** (floor(4 * log2($training_rows / count(*))) / 4) as share
     from candidates
-    where is_open
+    where is_open and is_weekly
 )
 
 select
     candidates.cutoff,
     candidates.store_id,
     candidates.date,
-    candidates.is_selling and candidates.draw < share.share as is_training
+    -- A window that falls between the weekly cutoffs is judged and not learnt from: once it is no
+    -- longer among the newest its rows are gone, and what other windows learnt would change.
+    candidates.is_weekly and candidates.is_selling and candidates.draw < share.share
+        as is_training
 from candidates
 cross join share
 where candidates.is_backtest or candidates.draw < share.share
