@@ -144,7 +144,7 @@ def realised(weeks: pd.DataFrame, backtest: pd.DataFrame) -> Figure:
             span.min(), span.max(), color=SKY, alpha=0.2, linewidth=0, label="weeks of the backtest"
         )
         if promise:
-            axes.axhline(promise, color=SKY, linewidth=0.8)
+            axes.axhline(promise, color=GREY, linewidth=1, linestyle="--", label="promised")
         _realised_lines(axes, dated, measure)
         axes.set_title(title, loc="left", fontsize=11)
         axes.spines[["top", "right"]].set_visible(False)
@@ -156,9 +156,9 @@ def realised(weeks: pd.DataFrame, backtest: pd.DataFrame) -> Figure:
     for axes in panels[1:]:
         axes.set_ylim(top=101)
     figure.legend(
-        *panels[0].get_legend_handles_labels(),
+        *panels[1].get_legend_handles_labels(),
         frameon=False,
-        ncols=3,
+        ncols=4,
         loc="outside upper right",
         fontsize=8,
     )

@@ -252,7 +252,7 @@ def test_the_picture_shows_the_nearest_and_the_furthest_weeks(
     ]  # fmt: skip
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        "weeks of the backtest", "forecast 3 weeks ahead", "forecast 1 week ahead"
+        "weeks of the backtest", "promised", "forecast 3 weeks ahead", "forecast 1 week ahead"
     ]  # fmt: skip
     drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
     ahead = weeks[weeks["horizon_week"] == 1].sort_values("cutoff")
