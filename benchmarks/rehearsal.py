@@ -210,7 +210,7 @@ def _warnings(settings: Settings) -> list[str]:
 def as_table(weeks: list[Week], story: Story) -> str:
     """Return the weeks as a Markdown table."""
     names = (
-        "week", "what happens", "s", "new rows", "cutoff", "windows fitted", "models fitted",
+        "week", "what happens", "s", "new rows", "cutoff", "windows fitted", "new versions",
         "realised RMSPE", "in 80 %", "in 95 %", "warnings",
     )  # fmt: skip
     lines = [names, tuple("---" for _ in names)]

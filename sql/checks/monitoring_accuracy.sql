@@ -1,4 +1,4 @@
--- One row a horizon week: the ensemble's newest week of sales that was forecast so far ahead, beside
+-- One row a horizon week: the ensemble's newest week of sales as it was forecast so far ahead, beside
 -- all weeks of the backtest. A week is outside if it is worse than each of those and further from
 -- their median than $most_deviations robust deviations (of the log of the error, of the coverage).
 -- Errors lower, and intervals that hold more, than ever are not outside: nobody is harmed.
@@ -64,6 +64,8 @@ newest_weeks as (
         accuracy.model = $model and accuracy.cutoff is not null
         and accuracy.horizon_week is not null
         and accuracy.cutoff + 7 * accuracy.horizon_week <= known.last_day
+        -- Without a cutoff so many weeks ago, an older week would be told once more.
+        and accuracy.cutoff + 7 * accuracy.horizon_week > known.last_day - 7
         and 2 * accuracy.days >= limits.days
     qualify
         row_number() over (partition by accuracy.horizon_week order by accuracy.cutoff desc) = 1
