@@ -41,7 +41,7 @@ QUICK = {
     # No service is to follow a rehearsal.
     "SALES_SERVICE_URL": "http://127.0.0.1:9",
 }
-LEFT_OUT = ("insights", "reports", "serving")
+LEFT_OUT = ("insights", "reports")
 WEEKS_OF_ENSEMBLE = (
     "where model = $model and cutoff is not null and horizon_week is not null"
     " and store_type is null"

@@ -32,7 +32,7 @@ DAYS = 427
 STORY = Story(STORES)
 # Tests of their own look at these; here they are made in the last week, of all that happened.
 LEFT_OUT = (
-    "insights", "reports", "serving", "intervals__coverage", "models__ensemble_study",
+    "insights", "reports", "intervals__coverage", "models__ensemble_study",
     "forecasts__explan", "monitoring__drift",
 )  # fmt: skip
 
