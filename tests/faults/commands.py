@@ -1,11 +1,6 @@
-"""Commands in processes of their own, in which something happens at a chosen moment.
-
-The processes are forked from one that has imported everything, which is what most of the time of a
-short command goes to.
-"""
+"""Commands in processes of their own, in which something happens at a chosen moment."""
 
 import importlib
-import multiprocessing
 import os
 import shutil
 import signal
@@ -20,18 +15,8 @@ from typing import Any
 
 import dagster as dg
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    [
-        "great_expectations",
-        "sales_assets.definitions",
-        "sales_assets.doctor",
-        "sales_assets.reading",
-        "statsforecast",
-        "tensorflow",
-        "tests.faults.commands",
-    ]
-)
+from tests.processes import CONTEXT
+
 FILLER = "filler"
 # Whatever is learnt, it is learnt again alike.
 TINY = {

@@ -19,8 +19,9 @@ from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.forecasting.release import Release
 from sales_assets.resources import WRITER_POOL
 from sales_assets.settings import Settings
-from tests.faults.commands import CONTEXT, Command, Moment, renamed, sales
+from tests.faults.commands import Command, Moment, renamed, sales
 from tests.faults.conftest import STORES, Chain
+from tests.processes import CONTEXT
 
 STEPS = [node.name for node in defs.resolve_job_def("weekly_refresh").nodes_in_topological_order]
 STORE = "sales_assets.forecasting.model_store"
