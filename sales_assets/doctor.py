@@ -47,7 +47,7 @@ def examine(settings: Settings) -> list[Finding]:
         # What a refresh under way has not finished is no fault of the home.
         is_busy = holder(settings) is not None
         looks += [] if is_busy else [_runs, _leftovers, _warehouse]
-        looks += [_snapshot, _champion, _versions, _release, _quality]
+        looks += [_snapshot, _champion, _versions, _release, _quality, _rejected]
     return [finding for look in (*looks, _source) for finding in _told(look, settings)]
 
 
@@ -179,6 +179,15 @@ def _quality(settings: Settings) -> Iterator[Finding]:
     if not settings.validation_path.is_file():
         yield Finding(
             False, f"There is no {settings.validation_path}; the next `sales refresh` writes it."
+        )
+
+
+def _rejected(settings: Settings) -> Iterator[Finding]:
+    for report in sorted(settings.rejected.glob("*.txt")):
+        yield Finding(
+            False,
+            f"The delivery {report.stem} was not used; {report} says why. Mend it and put it into "
+            f"{settings.incoming}, or remove it with its report.",
         )
 
 

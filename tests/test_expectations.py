@@ -334,7 +334,7 @@ def test_every_expectation_is_broken_below(parts: dict) -> None:
 
 def test_every_query_of_a_check_belongs_to_a_suite(parts: dict) -> None:
     files = {path.stem for path in (warehouse.REPOSITORY / "sql" / "checks").glob("*.sql")}
-    assert files == {*parts, "forecasts_explanations"}
+    assert files == {*parts, "forecasts_explanations", "monitoring_accuracy"}
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)

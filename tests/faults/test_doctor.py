@@ -50,6 +50,7 @@ def grow_old(home: Path) -> None:
 
 
 FAULTS = [
+    (leave("rejected/20150803T040000000000Z-monday.txt"), "monday was not used"),
     (spoil("models/champion.json"), "champion.json cannot be read; remove it"),
     (spoil("models/choice.json"), "choice.json cannot be read; remove it"),
     (remove("models/champion.json"), "There is no champion yet; run `sales refresh`"),
