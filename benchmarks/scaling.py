@@ -24,7 +24,7 @@ PARTS = {
     "load": ("delivery",),
     "clean": ("cleaned", "check_delivery", "check_cleaned", "check_plan"),
     "features": ("features", "check_features"),
-    "insights": ("insights", "monitoring", "quality"),
+    "insights": ("insights", "monitoring__drift", "quality"),
     "publish": ("published",),
 }
 RUN = """
@@ -56,7 +56,8 @@ def main() -> None:
             gigabytes = _peak_gb(home, round(TRAINING_ROWS * factor))
             by_part = dict.fromkeys(PARTS, 0.0)
             for stage, stage_seconds in stages(home):
-                (part,) = [name for name, prefixes in PARTS.items() if stage.startswith(prefixes)]
+                node = stage.replace(".", "__")
+                (part,) = [name for name, prefixes in PARTS.items() if node.startswith(prefixes)]
                 by_part[part] += stage_seconds
             seconds = sum(by_part.values())
         cells = [

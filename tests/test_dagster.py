@@ -144,7 +144,7 @@ class Ui:
 
 @pytest.fixture
 def ui(home_copy: Path) -> Iterator[Ui]:
-    """`sales dev` on a refreshed home, stopped afterwards as Ctrl-C would."""
+    """`sales dev` on a refreshed home, stopped afterwards as a service manager would."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -160,7 +160,7 @@ def ui(home_copy: Path) -> Iterator[Ui]:
         ui.wait_until_ready(120)
         yield ui
     finally:
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
