@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from shutil import copytree
 
@@ -191,7 +192,11 @@ def test_a_rollback_gives_the_earlier_versions_forecasts(story: Story) -> None:
 
     assert done.exit_code == 0, done.output
     assert (story.champion.version, story.champion.is_pinned) == (story.first, True)
-    assert story.ask("forecast", "--format", "csv").stdout == story.forecast
+    told = story.ask("forecast", "--format", "csv").stdout
+    # Sales that grew alike leave the LSTM's relative past as it was, but for rounding.
+    pd.testing.assert_frame_equal(
+        pd.read_csv(StringIO(told)), pd.read_csv(StringIO(story.forecast)), rtol=1e-6
+    )
     ((older,),) = story.table(
         "select sum(forecast) from forecasts.latest where model = 'ensemble'"
     ).values.tolist()
