@@ -1,13 +1,12 @@
 """What does not fit a model, at a quarter to four times the stores: seconds and peak memory.
 
 Run by `make bench`. Each size is loaded, cleaned, checked, explored, turned into features and
-published by the refresh's own steps, in a process that may not hold more than 4 GB of data.
-Training rows grow with the stores. The ratios are to the line before.
+published by the refresh's own steps, in one process, which may not hold more than 4 GB of memory
+at any time. Training rows grow with the stores. The ratios are to the line before.
 """
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -84,16 +83,15 @@ def _peak_gb(home: Path, training_rows: int) -> float:
         [sys.executable, "-c", RUN, prefixes],
         env=environment,
         stderr=subprocess.DEVNULL,
-        preexec_fn=_limit,
     )
     _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        sys.exit(f"The steps failed on {training_rows:,} training rows.")
-    return float(usage.ru_maxrss * 1024 / 1e9)
-
-
-def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_DATA, (GIGABYTES * 10**9, GIGABYTES * 10**9))
+    gigabytes = float(usage.ru_maxrss * 1024 / 1e9)
+    if status != 0 or gigabytes > GIGABYTES:
+        sys.exit(
+            f"On {training_rows:,} training rows the steps failed or held over {GIGABYTES} GB: "
+            f"status {status}, {gigabytes:.1f} GB."
+        )
+    return gigabytes
 
 
 if __name__ == "__main__":

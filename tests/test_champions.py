@@ -182,6 +182,20 @@ def test_a_version_that_was_changed_is_not_promoted_and_what_was_published_stays
     assert (story.champion, story.settings.snapshot_path.read_bytes()) == before
 
 
+def test_a_promotion_that_a_check_stops_leaves_the_champion_where_it_was(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (story.champion, story.settings.snapshot_path.read_bytes())
+    forecast = Bundle.forecast
+    monkeypatch.setattr(Bundle, "forecast", lambda *asked: forecast(*asked).iloc[1:])
+
+    done = story.ask("models", "promote", story.first)
+
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1].startswith("sales: The check of forecasts/daily")
+    assert (story.champion, story.settings.snapshot_path.read_bytes()) == before
+
+
 def test_a_rollback_gives_the_earlier_versions_forecasts(story: Story) -> None:
     with duckdb.connect(story.settings.snapshot_path, read_only=True) as con:
         ((newer,),) = con.execute(

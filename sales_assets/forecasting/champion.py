@@ -91,20 +91,23 @@ class Champion:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a refresh decided: which version forecasts, and which is champion if that is published.
+    """What was decided: which version forecasts, and which is champion if that is published.
+
+    A refresh decides, or someone who chooses a champion by hand.
 
     Attributes:
         version: The version that forecasts.
         champion: The champion from the publication on.
         against: The champion when this was decided, if there was one.
-        challenger: The newly composed version.
-        verdict: What was found of the challenger.
+        challenger: The newly composed version, or the one chosen by hand.
+        verdict: What was found of the challenger, or the reason given.
         reason: What became of challenger and champion, for people.
         is_warning: Whether someone should look at it.
         decided_at: When, UTC.
         rmspe: The challenger's error on the windows that both were judged on; none if there are
             none.
         champion_rmspe: The champion's error on the same windows.
+        is_pinned: Whether the champion is pinned from then on; a refresh leaves that as it is.
     """
 
     version: str
@@ -117,6 +120,16 @@ class Choice:
     decided_at: datetime
     rmspe: float | None = None
     champion_rmspe: float | None = None
+    is_pinned: bool | None = None
+
+    @classmethod
+    def by_hand(
+        cls, version: str, present: Champion | None, is_pinned: bool, reason: str, at: datetime
+    ) -> Self:
+        """Return the choice of someone who wants a version to be champion."""
+        told = f"{version} is champion, chosen by hand: {reason}."
+        against = present.version if present else None
+        return cls(version, version, against, version, reason, told, False, at, is_pinned=is_pinned)
 
     def to_json(self) -> str:
         """Return the text of the choice's file."""
@@ -133,8 +146,17 @@ class Choice:
         """Tell whether no one has chosen another champion since."""
         if present is None:
             return True
-        expected = (self.champion,) if present.is_pinned else (self.champion, self.against)
+        is_fixed = present.is_pinned and self.is_pinned is None
+        expected = (self.champion,) if is_fixed else (self.champion, self.against)
         return present.version in expected
+
+    def moves(self, present: Champion | None) -> bool:
+        """Tell whether it asks for another champion, or for one that is pinned or not."""
+        return (
+            present is None
+            or present.version != self.champion
+            or self.is_pinned not in (None, present.is_pinned)
+        )
 
     def promotion(self) -> Event:
         """Return what makes its champion champion."""
@@ -143,7 +165,7 @@ class Choice:
             version=self.champion,
             at=self.decided_at,
             is_promoted=True,
-            is_pinned=False,
+            is_pinned=bool(self.is_pinned),
             reason=self.verdict if is_new else f"{self.against} fitted again to new data",
             against=self.against,
             rmspe=self.rmspe if is_new else None,

@@ -176,35 +176,21 @@ class ModelStore:
         """Return the ensemble in use, or nothing before the first publication."""
         return self._record("champion.json", Champion.from_json)
 
-    def promote(self, version: str, *, is_pinned: bool, reason: str) -> Champion:
-        """Point the champion at a verified version of the ensemble, atomically.
+    def choose(self, version: str, reason: str) -> Choice:
+        """Decide by hand for a version as pinned champion, or with `newest` follow the newest.
 
         Raises:
             ModelStoreError: The version or one of its members is unknown or was changed.
         """
-        self.verify_whole(version)
-        present = self.champion()
-        if present and present.version == version and present.is_pinned == is_pinned:
-            return present
-        against = present.version if present else None
-        event = Event(version, self.now(), True, is_pinned, reason, against)
-        return self._write_champion(self._moved(present, event))
-
-    def choose(self, version: str, reason: str) -> Champion:
-        """Pin a version as champion, or with `newest` follow the newest version again.
-
-        Raises:
-            ModelStoreError: The version is unknown or was changed.
-        """
         if version != "newest":
-            return self.promote(version, is_pinned=True, reason=reason)
+            return self._decide_by_hand(version, is_pinned=True, reason=reason)
         newest = self.versions(ENSEMBLE)
         if not newest:
             raise ModelStoreError(f"There are no ensembles in {self.root}; refresh first.")
-        return self.promote(newest[-1].version, is_pinned=False, reason=reason)
+        return self._decide_by_hand(newest[-1].version, is_pinned=False, reason=reason)
 
-    def roll_back(self, reason: str) -> Champion:
-        """Pin the champion before the present one.
+    def roll_back(self, reason: str) -> Choice:
+        """Decide by hand for the champion before the present one, pinned.
 
         Raises:
             ModelStoreError: There was none before it.
@@ -212,10 +198,10 @@ class ModelStore:
         present = self.champion()
         if present is None or present.previous is None:
             raise ModelStoreError("There is no earlier champion to go back to.")
-        return self.promote(present.previous, is_pinned=True, reason=reason)
+        return self._decide_by_hand(present.previous, is_pinned=True, reason=reason)
 
     def choice(self) -> Choice | None:
-        """Return what the last refresh decided, if there was one."""
+        """Return what was decided last, if anything was."""
         return self._record("choice.json", Choice.from_json)
 
     def decide(self, choice: Choice) -> None:
@@ -225,28 +211,29 @@ class ModelStore:
     def chosen(self) -> Manifest | None:
         """Return the ensemble to forecast with.
 
-        It is the pinned champion, else what the last refresh decided, unless someone has chosen
-        another champion since; before there is either, the newest version.
+        It is what was decided last, unless another champion has come since, else the champion;
+        before there is either, the newest version.
 
         Raises:
             ModelStoreError: The pinned champion is not the version that was promoted.
         """
         champion, choice = self.champion(), self.choice()
-        if champion and champion.is_pinned:
-            self.verified(ENSEMBLE, champion.version, champion.manifest_sha256)
-            return self.manifest(ENSEMBLE, champion.version)
         if choice and choice.holds(champion):
-            return self.manifest(ENSEMBLE, choice.version)
-        if champion:
-            return self.manifest(ENSEMBLE, champion.version)
-        newest = self.versions(ENSEMBLE)
-        return newest[-1] if newest else None
+            version = choice.version
+        elif champion:
+            version = champion.version
+        else:
+            newest = self.versions(ENSEMBLE)
+            return newest[-1] if newest else None
+        if champion and champion.is_pinned and version == champion.version:
+            self.verified(ENSEMBLE, version, champion.manifest_sha256)
+        return self.manifest(ENSEMBLE, version)
 
     def settle(self) -> Champion:
-        """Do what the last refresh decided, in one step: move the champion, and note the refused.
+        """Do what was decided last, in one step: move the champion, and note the refused.
 
-        A champion that was chosen by hand since then stays, and what was noted before is not
-        noted again.
+        Another champion that has come since then stays, and what was noted before is not noted
+        again.
 
         Raises:
             ModelStoreError: There is nothing to be champion, or it was changed.
@@ -257,7 +244,7 @@ class ModelStore:
                 raise ModelStoreError(f"There is no champion in {self.root}; refresh first.")
             return present
         champion = present
-        if champion is None or champion.version != choice.champion:
+        if champion is None or choice.moves(champion):
             self.verify_whole(choice.champion)
             champion = self._moved(champion, choice.promotion())
         if choice.challenger != choice.champion:
@@ -273,6 +260,12 @@ class ModelStore:
         self.verified(ENSEMBLE, version, manifest_sha256)
         for name, member in self.manifest(ENSEMBLE, version).members.items():
             self.verified(name, member["version"], member["manifest_sha256"])
+
+    def _decide_by_hand(self, version: str, *, is_pinned: bool, reason: str) -> Choice:
+        self.verify_whole(version)
+        choice = Choice.by_hand(version, self.champion(), is_pinned, reason, self.now())
+        self.decide(choice)
+        return choice
 
     def _moved(self, present: Champion | None, event: Event) -> Champion:
         """Return the champion that an event makes."""

@@ -57,140 +57,199 @@ beyond as (
     inner join control_days using (date)
 ),
 
-store_periods as (
+-- Stores are compared alike that joined in one week, and those that start anew in the same months
+-- from the same month on.
+joiners as (
     select
         store_id,
-        'month' as grain,
-        cast(date_trunc('month', date) as date) as period,
+        'week' as grain,
+        cast(date_trunc('week', promo2_since) as date) as since,
+        null as promo2_months,
+        promo2_since - 56 >= first_day and promo2_since + 56 <= last_day as is_inside
+    from members
+    cross join extent
+    where promo2_since is not null
+    union all
+    select
+        store_id,
+        'month',
+        cast(greatest(
+            date_trunc('month', promo2_since - 1) + interval 1 month,
+            date_trunc('month', first_day)
+        ) as date),
+        promo2_months,
+        true
+    from members
+    cross join extent
+    where promo2_since is not null and promo2_months is not null
+),
+
+cohort_members as (
+    select
+        *,
+        dense_rank() over (order by grain, since, promo2_months, is_inside) as cohort
+    from joiners
+),
+
+-- Each cohort, and the stores without Promo2 beside it.
+compared as (
+    select *, false as is_control from cohort_members
+    union all by name
+    select cohorts.*, members.store_id, true as is_control
+    from (select distinct * exclude (store_id) from cohort_members) as cohorts
+    cross join members
+    where members.is_control
+),
+
+store_weeks as (
+    select
+        store_id,
+        cast(date_trunc('week', date) as date) as week,
+        sum(sales_surprise) as sales,
+        count(*) as sales_days,
+        sum(customers_surprise) as customers,
+        count(customers_surprise) as customers_days
+    from beyond
+    group by store_id, date_trunc('week', date)
+),
+
+-- A mean of each store around each week, also of weeks in which it did not sell.
+around_weeks as (
+    select
+        store_id,
+        weeks.week,
+        sum(sales) over ahead_8 / nullif(sum(sales_days) over ahead_8, 0) as sales_ahead_8,
+        sum(sales) over behind_8 / nullif(sum(sales_days) over behind_8, 0) as sales_behind_8,
+        sum(sales) over ahead_26 / nullif(sum(sales_days) over ahead_26, 0) as sales_ahead_26,
+        sum(sales) over behind_26 / nullif(sum(sales_days) over behind_26, 0) as sales_behind_26,
+        sum(customers) over ahead_8 / nullif(sum(customers_days) over ahead_8, 0)
+            as customers_ahead_8,
+        sum(customers) over behind_8 / nullif(sum(customers_days) over behind_8, 0)
+            as customers_behind_8,
+        sum(customers) over ahead_26 / nullif(sum(customers_days) over ahead_26, 0)
+            as customers_ahead_26,
+        sum(customers) over behind_26 / nullif(sum(customers_days) over behind_26, 0)
+            as customers_behind_26
+    from members
+    cross join (
+        select
+            cast(unnest(generate_series(
+                min(week) - interval 24 week, max(week) + interval 8 week, interval 1 week
+            )) as date) as week
+        from store_weeks
+    ) as weeks
+    left join store_weeks using (store_id, week)
+    window
+        ahead_8 as (
+            partition by store_id order by weeks.week rows between current row and 7 following
+        ),
+        behind_8 as (
+            partition by store_id order by weeks.week rows between 8 preceding and 1 preceding
+        ),
+        ahead_26 as (
+            partition by store_id order by weeks.week rows between current row and 25 following
+        ),
+        behind_26 as (
+            partition by store_id order by weeks.week rows between 26 preceding and 1 preceding
+        )
+),
+
+store_months as (
+    select
+        store_id,
+        cast(date_trunc('month', date) as date) as month,
         sum(sales_surprise) as sales,
         count(*) as sales_days,
         sum(customers_surprise) as customers,
         count(customers_surprise) as customers_days
     from beyond
     group by store_id, date_trunc('month', date)
-    union all
+),
+
+-- From each month on: a store's mean of the months of a round, and of all others.
+rounds as (
     select
-        store_id,
-        'week',
-        cast(date_trunc('week', date) as date),
-        sum(sales_surprise),
-        count(*),
-        sum(customers_surprise),
-        count(customers_surprise)
-    from beyond
-    group by store_id, date_trunc('week', date)
-),
-
--- Stores that joined on one day with one round are compared alike.
-cohorts as (
-    select distinct promo2_since, promo2_months from members where promo2_since is not null
-),
-
-periods as (
-    select distinct grain, period from store_periods
-),
-
-placed as (
-    select
-        cohorts.promo2_since,
+        members.store_id,
+        months.month,
         cohorts.promo2_months,
-        periods.grain,
-        periods.period,
-        (periods.period - cast(date_trunc('week', cohorts.promo2_since) as date)) / 7 as week
-    from cohorts
-    cross join periods
-),
-
--- Which periods are compared (`is_after`) with which (not `is_after`).
-windows as (
-    select
-        promo2_since,
-        promo2_months,
-        grain,
-        period,
-        'starts anew' as comparison,
-        'all rounds' as value,
-        list_contains(promo2_months, month(period)) as is_after
-    from placed
-    where grain = 'month' and period >= promo2_since and promo2_months is not null
-    union all
-    select
-        promo2_since,
-        promo2_months,
-        grain,
-        period,
-        'starts anew',
-        list_aggregate(
-            list_transform(
-                promo2_months, lambda number: left(monthname(make_date(2000, number, 1)), 3)
-            ),
-            'string_agg', ', '
-        ),
-        list_contains(promo2_months, month(period))
-    from placed
-    where grain = 'month' and period >= promo2_since and promo2_months is not null
-    union all
-    select promo2_since, promo2_months, grain, period, 'joins', 'half a year', week >= 0
-    from placed
-    cross join extent
-    where
-        grain = 'week'
-        and week >= -26
-        and week < 26
-        and promo2_since - 56 >= first_day
-        and promo2_since + 56 <= last_day
-    union all
-    -- Eight weeks at a time, against the eight weeks before the store joined.
-    select
-        promo2_since,
-        promo2_months,
-        grain,
-        period,
-        'weeks from joining',
-        cast(bins.first_week as varchar),
-        week >= bins.first_week and week < bins.first_week + 8
-    from placed
-    cross join (select unnest([-24, -16, 0, 8, 16]) as first_week) as bins
-    where
-        grain = 'week'
-        and ((week >= -8 and week < 0)
-            or (week >= bins.first_week and week < bins.first_week + 8))
+        list_contains(cohorts.promo2_months, month(months.month)) as is_anew,
+        sum(sales) filter (where is_anew) over onwards
+        / nullif(sum(sales_days) filter (where is_anew) over onwards, 0) as sales_anew,
+        sum(sales) filter (where not is_anew) over onwards
+        / nullif(sum(sales_days) filter (where not is_anew) over onwards, 0) as sales_else,
+        sum(customers) filter (where is_anew) over onwards
+        / nullif(sum(customers_days) filter (where is_anew) over onwards, 0) as customers_anew,
+        sum(customers) filter (where not is_anew) over onwards
+        / nullif(sum(customers_days) filter (where not is_anew) over onwards, 0)
+            as customers_else
+    from members
+    cross join (select distinct month from store_months) as months
+    cross join (
+        select distinct promo2_months from joiners where promo2_months is not null
+    ) as cohorts
+    left join store_months
+        on store_months.store_id = members.store_id and store_months.month = months.month
+    window onwards as (
+        partition by members.store_id, cohorts.promo2_months
+        order by months.month
+        rows between current row and unbounded following
+    )
 ),
 
 contrasts as (
     select
-        windows.comparison,
-        windows.value,
-        windows.promo2_since,
-        windows.promo2_months,
-        members.store_id,
-        members.is_control,
-        sum(sales) filter (where is_after) / nullif(sum(sales_days) filter (where is_after), 0)
-        - sum(sales) filter (where not is_after)
-        / nullif(sum(sales_days) filter (where not is_after), 0) as sales,
-        sum(customers) filter (where is_after)
-        / nullif(sum(customers_days) filter (where is_after), 0)
-        - sum(customers) filter (where not is_after)
-        / nullif(sum(customers_days) filter (where not is_after), 0) as customers
-    from windows
-    inner join store_periods using (grain, period)
-    inner join members
-        on
-            members.store_id = store_periods.store_id
-            and (
-                members.is_control
-                or (
-                    members.promo2_since = windows.promo2_since
-                    and members.promo2_months is not distinct from windows.promo2_months
-                )
+        'starts anew' as comparison,
+        unnest([
+            'all rounds',
+            list_aggregate(
+                list_transform(
+                    promo2_months, lambda number: left(monthname(make_date(2000, number, 1)), 3)
+                ),
+                'string_agg', ', '
             )
-    group by
-        windows.comparison, windows.value, windows.promo2_since, windows.promo2_months,
-        members.store_id, members.is_control
+        ]) as value,
+        cohort,
+        store_id,
+        is_control,
+        sales_anew - sales_else as sales,
+        customers_anew - customers_else as customers
+    from compared
+    inner join rounds using (store_id, promo2_months)
+    where rounds.month = compared.since
+    union all
+    select
+        'joins',
+        'half a year',
+        cohort,
+        store_id,
+        is_control,
+        sales_ahead_26 - sales_behind_26,
+        customers_ahead_26 - customers_behind_26
+    from compared
+    inner join around_weeks using (store_id)
+    where grain = 'week' and is_inside and around_weeks.week = compared.since
+    union all
+    -- Eight weeks at a time, against the eight weeks before the store joined.
+    select
+        'weeks from joining',
+        cast(bins.first_week as varchar),
+        cohort,
+        store_id,
+        is_control,
+        later.sales_ahead_8 - joining.sales_behind_8,
+        later.customers_ahead_8 - joining.customers_behind_8
+    from compared
+    cross join (select unnest([-24, -16, 0, 8, 16]) as first_week) as bins
+    inner join around_weeks as joining using (store_id)
+    inner join around_weeks as later using (store_id)
+    where
+        grain = 'week'
+        and joining.week = compared.since
+        and later.week = compared.since + 7 * bins.first_week
 ),
 
 treated as (
-    select comparison, value, promo2_since, promo2_months, sales, customers
+    select comparison, value, cohort, sales, customers
     from contrasts
     where not is_control and sales is not null
 ),
@@ -206,15 +265,10 @@ controls as (
         sum(contrasts.customers * sizes.stores) / sum(sizes.stores) as customers
     from contrasts
     inner join (
-        select comparison, value, promo2_since, promo2_months, count(*) as stores
+        select comparison, value, cohort, count(*) as stores
         from treated
-        group by comparison, value, promo2_since, promo2_months
-    ) as sizes
-        on
-            sizes.comparison = contrasts.comparison
-            and sizes.value = contrasts.value
-            and sizes.promo2_since = contrasts.promo2_since
-            and sizes.promo2_months is not distinct from contrasts.promo2_months
+        group by comparison, value, cohort
+    ) as sizes using (comparison, value, cohort)
     where contrasts.is_control and contrasts.sales is not null
     group by contrasts.comparison, contrasts.value, contrasts.store_id
 ),

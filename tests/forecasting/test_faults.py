@@ -23,6 +23,7 @@ from sales_assets.forecasting.manifest import Draft
 from sales_assets.forecasting.model_store import ModelStore, sha256_of
 from sales_assets.settings import Settings
 from tests.conftest import load_and_clean
+from tests.promoting import chosen, promoted, rolled_back
 
 A_DAY = date(2026, 1, 1)
 
@@ -153,7 +154,7 @@ def test_a_version_is_no_path(store: ModelStore) -> None:
     manifest = store.save("baseline", Draft(A_DAY, "a" * 64), lambda directory: None)
     (store.root / "ensemble").mkdir()
     with pytest.raises(ModelStoreError, match="has no version"):
-        store.choose(f"../baseline/{manifest.version}", "a slip")
+        chosen(store, f"../baseline/{manifest.version}", "a slip")
 
 
 def test_a_pinned_ensemble_with_a_forged_manifest_is_refused(store: ModelStore) -> None:
@@ -162,7 +163,7 @@ def test_a_pinned_ensemble_with_a_forged_manifest_is_refused(store: ModelStore) 
         Draft(A_DAY, "a" * 64),
         lambda directory: (directory / "weights.json").write_text('{"a": 1}'),
     )
-    store.choose(manifest.version, "pinned")
+    chosen(store, manifest.version, "pinned")
     directory = store.root / "ensemble" / manifest.version
     (directory / "weights.json").write_text('{"a": 2}')
     forged = json.loads((directory / "manifest.json").read_text())
@@ -203,9 +204,9 @@ def test_rolling_back_goes_to_the_champion_before_whatever_the_clock_says(tmp_pa
     first, second = (
         store.save("ensemble", Draft(A_DAY, digit * 64), lambda directory: None) for digit in "ab"
     )
-    store.promote(first.version, is_pinned=False, reason="newest")
-    store.promote(second.version, is_pinned=False, reason="newest, at an earlier time")
-    assert store.roll_back("a test").version == first.version
+    promoted(store, first.version, "newest")
+    promoted(store, second.version, "newest, at an earlier time")
+    assert rolled_back(store, "a test").version == first.version
 
 
 def test_eleven_boosters_are_the_same_after_loading(

@@ -31,6 +31,7 @@ from sales_assets.forecasting.model_card import (
 )
 from sales_assets.forecasting.model_store import ModelStore, library_versions
 from tests.conftest import sales
+from tests.promoting import promoted
 
 SCORES = {"rmspe": 0.15, "wape": 0.1, "coverage_80": 0.81, "days": 120.0}
 DRAFT = Draft(
@@ -215,7 +216,7 @@ def test_the_champion_of_a_member_is_the_one_in_the_champions_ensemble(
     }
     judged = backtest[backtest["model"].isin([*members, ENSEMBLE])]
     ensemble = compose(store, members, judged, SCORES)
-    store.promote(ensemble.version, is_pinned=False, reason="a test")
+    promoted(store, ensemble.version, "a test")
     assert champions_own(store, "baseline") == members["baseline"]
     assert champions_own(store, "statistical") is None
     assert champions_own(store, ENSEMBLE) == ensemble

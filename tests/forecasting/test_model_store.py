@@ -18,6 +18,7 @@ from sales_assets.forecasting.model_store import (
     fingerprint_of,
     sha256_of,
 )
+from tests.promoting import chosen, promoted, rolled_back
 
 START = datetime(2026, 11, 22, 6, 15, tzinfo=UTC)
 
@@ -242,32 +243,33 @@ def test_before_the_first_publication_there_is_no_champion(store):
     assert store.champion() is None
     assert store.chosen() is None
     with pytest.raises(ModelStoreError, match=r"There are no ensembles in .*; refresh first"):
-        store.choose("newest", "why not")
+        chosen(store, "newest", "why not")
     with pytest.raises(ModelStoreError, match="no earlier champion"):
-        store.roll_back("why not")
+        rolled_back(store, "why not")
 
 
 def test_a_promoted_version_is_the_champion_with_reason_time_and_hash(store):
     (version,) = ensembles(store, 1)
 
-    champion = store.promote(version, is_pinned=False, reason="newest complete version")
+    champion = promoted(store, version, "newest complete version")
 
     assert store.champion() == champion
     assert (champion.version, champion.reason) == (version, "newest complete version")
     assert champion.manifest_sha256 == store.manifest_sha256(ENSEMBLE, version)
     assert champion.promoted_at == START + timedelta(hours=2)
     assert (champion.is_pinned, champion.previous) == (False, None)
-    assert [path.name for path in store.root.iterdir() if path.is_file()] == ["champion.json"]
+    files = sorted(path.name for path in store.root.iterdir() if path.is_file())
+    assert files == ["champion.json", "choice.json"]
 
 
 def test_a_promotion_that_is_interrupted_leaves_the_former_champion(store):
     first, second = ensembles(store, 2)
-    champion = store.promote(first, is_pinned=False, reason="first")
+    champion = promoted(store, first, "first")
     (store.root / "champion.json.tmp").write_text('{"version": ')
 
     assert store.champion() == champion
 
-    store.promote(second, is_pinned=False, reason="second")
+    promoted(store, second, "second")
 
     assert store.champion().version == second
     assert not (store.root / "champion.json.tmp").exists()
@@ -276,43 +278,43 @@ def test_a_promotion_that_is_interrupted_leaves_the_former_champion(store):
 @pytest.mark.parametrize("name", [ENSEMBLE, "baseline"])
 def test_a_version_that_was_changed_or_whose_member_was_is_not_promoted(store, name):
     first, second = ensembles(store, 2)
-    champion = store.promote(first, is_pinned=False, reason="first")
+    champion = promoted(store, first, "first")
     changed = store.versions(name)[-1].version
     (store.root / name / changed / "weights.txt").write_text("1.0 0.0\n")
 
     with pytest.raises(ModelStoreError, match=f"{name} {changed} is not loaded"):
-        store.promote(second, is_pinned=True, reason="second")
+        chosen(store, second, "second")
 
     assert store.champion() == champion
 
 
 def test_a_version_whose_member_is_gone_is_not_promoted(store):
     first, second = ensembles(store, 2)
-    champion = store.promote(first, is_pinned=False, reason="first")
+    champion = promoted(store, first, "first")
     shutil.rmtree(store.root / "baseline" / store.versions("baseline")[-1].version)
 
     with pytest.raises(ModelStoreError, match="baseline has no version"):
-        store.choose(second, "second")
+        chosen(store, second, "second")
 
     assert store.champion() == champion
 
 
 def test_an_unknown_version_is_not_promoted(store):
     (version,) = ensembles(store, 1)
-    champion = store.promote(version, is_pinned=False, reason="first")
+    champion = promoted(store, version, "first")
 
     with pytest.raises(ModelStoreError, match=f"versions there are: {version}"):
-        store.choose("20200101T000000Z-00000000", "typing error")
+        chosen(store, "20200101T000000Z-00000000", "typing error")
 
     assert store.champion() == champion
 
 
 def test_promoting_the_champion_again_changes_nothing(store):
     first, second = ensembles(store, 2)
-    store.promote(first, is_pinned=False, reason="first")
-    champion = store.promote(second, is_pinned=False, reason="second")
+    promoted(store, first, "first")
+    champion = promoted(store, second, "second")
 
-    again = store.promote(second, is_pinned=False, reason="refreshed")
+    again = promoted(store, second, "refreshed")
 
     assert again == champion == store.champion()
 
@@ -320,9 +322,9 @@ def test_promoting_the_champion_again_changes_nothing(store):
 def test_rolling_back_pins_the_champion_before(store):
     first, second, third = ensembles(store, 3)
     for version in (first, second, third):
-        store.promote(version, is_pinned=False, reason="newest complete version")
+        promoted(store, version, "newest complete version")
 
-    champion = store.roll_back("sales look odd")
+    champion = rolled_back(store, "sales look odd")
 
     assert (champion.version, champion.previous) == (second, third)
     assert (champion.is_pinned, champion.reason) == (True, "sales look odd")
@@ -332,27 +334,27 @@ def test_rolling_back_pins_the_champion_before(store):
 def test_rolling_back_twice_returns(store):
     first, second = ensembles(store, 2)
     for version in (first, second):
-        store.promote(version, is_pinned=False, reason="newest complete version")
+        promoted(store, version, "newest complete version")
 
-    assert store.roll_back("try").version == first
-    assert store.roll_back("return").version == second
+    assert rolled_back(store, "try").version == first
+    assert rolled_back(store, "return").version == second
 
 
 def test_rolling_back_after_pinning_the_present_champion_goes_to_the_one_before(store):
     first, second = ensembles(store, 2)
     for version in (first, second):
-        store.promote(version, is_pinned=False, reason="newest complete version")
-    store.choose(second, "keep it")
+        promoted(store, version, "newest complete version")
+    chosen(store, second, "keep it")
 
-    assert store.roll_back("after all").version == first
+    assert rolled_back(store, "after all").version == first
 
 
 def test_the_only_champion_there_was_cannot_be_rolled_back(store):
     (version,) = ensembles(store, 1)
-    champion = store.promote(version, is_pinned=False, reason="first")
+    champion = promoted(store, version, "first")
 
     with pytest.raises(ModelStoreError, match="no earlier champion"):
-        store.roll_back("why not")
+        rolled_back(store, "why not")
 
     assert store.champion() == champion
 
@@ -367,20 +369,38 @@ def test_what_was_decided_is_forecast_with_unless_another_champion_was_chosen_si
     first, second, third = ensembles(store, 3)
     assert store.chosen().version == third
 
-    store.promote(first, is_pinned=False, reason="the first")
+    promoted(store, first, "the first")
     store.decide(a_choice(second, second, first, second))
     assert store.chosen().version == second
     assert store.champion().version == first
 
-    store.choose(first, "better in December")
+    chosen(store, first, "better in December")
     assert store.chosen().version == first
     assert store.settle() == store.champion()
     assert store.champion().version == first
 
-    store.choose("newest", "back to normal")
+    chosen(store, "newest", "back to normal")
     assert store.chosen().version == third
     assert store.champion().is_pinned is False
     assert store.champion().previous == first
+
+
+def test_a_champion_chosen_by_hand_is_forecast_with_and_moves_when_that_is_published(store):
+    first, second, third = ensembles(store, 3)
+    for version in (first, second):
+        promoted(store, version)
+    chosen(store, second, "keep it")
+    champion = store.champion()
+
+    store.choose(third, "better in December")
+    assert (store.chosen().version, store.champion()) == (third, champion)
+    # Its forecasts were stopped by a check; the next refresh decides anew.
+    store.decide(a_choice(second, second, second, third))
+    assert (store.chosen().version, store.settle().is_pinned) == (second, True)
+    assert [event.is_promoted for event in store.champion().history] == [True, True, True, False]
+
+    assert chosen(store, third).history[-1].is_pinned
+    assert (store.champion().version, store.champion().previous) == (third, second)
 
 
 def test_the_champion_moves_when_what_was_decided_is_settled_and_once_only(store):
@@ -401,7 +421,7 @@ def test_the_champion_moves_when_what_was_decided_is_settled_and_once_only(store
 
 def test_a_challenger_that_is_refused_is_noted_once_for_each_reason(store):
     first, second = ensembles(store, 2)
-    champion = store.promote(first, is_pinned=False, reason="the first")
+    champion = promoted(store, first, "the first")
     refused = a_choice(first, first, first, second, rmspe=0.2, champion_rmspe=0.1)
     for _ in range(2):
         store.decide(refused)
@@ -423,7 +443,7 @@ def test_a_challenger_that_is_refused_is_noted_once_for_each_reason(store):
 
 def test_what_was_decided_moves_no_champion_to_a_version_that_was_changed(store):
     first, second = ensembles(store, 2)
-    champion = store.promote(first, is_pinned=False, reason="the first")
+    champion = promoted(store, first, "the first")
     store.decide(a_choice(second, second, first, second))
     (store.root / ENSEMBLE / second / "weights.txt").write_text("1.0 0.0\n")
 
@@ -436,13 +456,13 @@ def test_what_was_decided_moves_no_champion_to_a_version_that_was_changed(store)
 def test_a_champion_from_before_there_was_a_history_is_read_and_its_history_begun(store):
     first, second, third = ensembles(store, 3)
     for version in (first, second):
-        store.promote(version, is_pinned=False, reason=f"promoted {version}")
+        promoted(store, version, f"promoted {version}")
     path = store.root / "champion.json"
     old = {name: value for name, value in json.loads(path.read_text()).items() if name != "history"}
     path.write_text(json.dumps(old))
 
     before = store.champion()
-    store.promote(third, is_pinned=True, reason="by hand")
+    chosen(store, third, "by hand")
 
     assert (before.version, before.previous, before.ever()) == (second, first, {first, second})
     assert [event.reason for event in store.champion().history] == [f"promoted {second}", "by hand"]
@@ -466,7 +486,7 @@ def test_a_manifest_from_before_there_were_windows_is_read(store):
 
 def test_a_pinned_version_that_is_gone_is_named(store):
     first, second = ensembles(store, 2)
-    store.choose(first, "better in December")
+    chosen(store, first, "better in December")
     shutil.rmtree(store.root / ENSEMBLE / first)
 
     with pytest.raises(ModelStoreError, match=f"has no version '{first}'.*{second}"):

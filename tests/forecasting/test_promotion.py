@@ -16,6 +16,7 @@ from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.manifest import Manifest, Window
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.forecasting.promotion import decide, fit_again, judge
+from tests.promoting import chosen
 
 CUTOFFS = ("2026-01-01", "2026-02-12", "2026-03-26")
 NOW = datetime(2026, 11, 22, 6, 15, tzinfo=UTC)
@@ -258,7 +259,7 @@ def test_a_champion_chosen_by_hand_stays_and_the_challenger_is_judged_all_the_sa
     store, training, cutoff, one_thread
 ):
     version = store.champion().version
-    store.choose(version, "the audit's")
+    chosen(store, version, "the audit's")
 
     choice = decide(store, an_ensemble(0.1), lambda: training, cutoff, "new data", one_thread)
 

@@ -11,6 +11,7 @@ from sales_assets.forecasting.manifest import Draft
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.forecasting.release import Release
 from sales_assets.forecasting.retention import clean_up, released
+from tests.promoting import promoted
 
 START = datetime(2026, 11, 22, 6, 15, tzinfo=UTC)
 
@@ -24,8 +25,8 @@ def store(tmp_path):
         members = {"baseline": saved(store, "baseline", number)}
         saved(store, ENSEMBLE, number, members=store.references(members))
     versions = ensembles(store)
-    store.promote(versions[1], is_pinned=False, reason="the first")
-    store.promote(versions[4], is_pinned=False, reason="better")
+    promoted(store, versions[1], "the first")
+    promoted(store, versions[4], "better")
     return store
 
 
