@@ -154,6 +154,30 @@ around_weeks as (
         )
 ),
 
+-- What the store's change would be, had it joined in that week: of eight weeks at a time, and of
+-- half a year.
+week_changes as (
+    select
+        store_id,
+        week,
+        'weeks from joining' as comparison,
+        cast(first_week as varchar) as value,
+        lead(sales_ahead_8, first_week) over weeks - sales_behind_8 as sales,
+        lead(customers_ahead_8, first_week) over weeks - customers_behind_8 as customers
+    from around_weeks
+    cross join (select unnest([-24, -16, 0, 8, 16]) as first_week) as bins
+    window weeks as (partition by store_id, first_week order by week)
+    union all
+    select
+        store_id,
+        week,
+        'joins',
+        'half a year',
+        sales_ahead_26 - sales_behind_26,
+        customers_ahead_26 - customers_behind_26
+    from around_weeks
+),
+
 store_months as (
     select
         store_id,
@@ -217,35 +241,13 @@ contrasts as (
     inner join rounds using (store_id, promo2_months)
     where rounds.month = compared.since
     union all
-    select
-        'joins',
-        'half a year',
-        cohort,
-        store_id,
-        is_control,
-        sales_ahead_26 - sales_behind_26,
-        customers_ahead_26 - customers_behind_26
+    select comparison, value, cohort, store_id, is_control, sales, customers
     from compared
-    inner join around_weeks using (store_id)
-    where grain = 'week' and is_inside and around_weeks.week = compared.since
-    union all
-    -- Eight weeks at a time, against the eight weeks before the store joined.
-    select
-        'weeks from joining',
-        cast(bins.first_week as varchar),
-        cohort,
-        store_id,
-        is_control,
-        later.sales_ahead_8 - joining.sales_behind_8,
-        later.customers_ahead_8 - joining.customers_behind_8
-    from compared
-    cross join (select unnest([-24, -16, 0, 8, 16]) as first_week) as bins
-    inner join around_weeks as joining using (store_id)
-    inner join around_weeks as later using (store_id)
+    inner join week_changes using (store_id)
     where
         grain = 'week'
-        and joining.week = compared.since
-        and later.week = compared.since + 7 * bins.first_week
+        and week_changes.week = compared.since
+        and (is_inside or comparison <> 'joins')
 ),
 
 treated as (
