@@ -17,6 +17,7 @@ from sales_assets.settings import Settings
 from sales_assets.sources import kaggle
 from sales_assets.sources.sample import write_sample
 from tests.processes import run_command
+from tests.sharing import made_once
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data" / "rossmann"
 
@@ -74,9 +75,9 @@ def settings(small_settings: None) -> Settings:
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of 12 stores and 500 days, with a plan of 48 days."""
-    directory = tmp_path_factory.mktemp("source")
-    write_sample(directory, stores=12, days=500, seed=7)
-    return directory
+    return made_once(
+        tmp_path_factory, "source", lambda path: write_sample(path, stores=12, days=500, seed=7)
+    )
 
 
 def load_and_clean(
@@ -131,9 +132,9 @@ def sales(*arguments: str | Path, check: bool = True) -> subprocess.CompletedPro
 @pytest.fixture(scope="session")
 def home(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home after its first refresh; tests that change one take a copy of it."""
-    directory = tmp_path_factory.mktemp("home")
-    sales("refresh", "--source", source, "--home", directory)
-    return directory
+    return made_once(
+        tmp_path_factory, "home", lambda path: sales("refresh", "--source", source, "--home", path)
+    )
 
 
 @pytest.fixture

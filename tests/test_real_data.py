@@ -1,7 +1,8 @@
 """The refresh on real stores: models that earn their place.
 
 The settings are the defaults, but for models of half the size: one network that learns a third of
-the windows for half as long, where the default averages two, and four trees in seven.
+the windows for half as long, where the default averages two, and four trees in seven; and for one
+thread, since other tests run beside them.
 
 Needs the files of Kaggle's Rossmann competition, or part of them, in `../shared/data/rossmann`.
 """
@@ -24,7 +25,8 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("real")
     with pytest.MonkeyPatch.context() as patch:
         for name in SMALL:
-            patch.delenv(name)
+            if name != "SALES_THREADS":
+                patch.delenv(name)
         patch.setenv("SALES_LIGHTGBM__TREES", "400")
         patch.setenv("SALES_RANDOM_FOREST__TREES", "30")
         patch.setenv("SALES_LSTM__SEEDS", "1")

@@ -8,6 +8,7 @@ import pytest
 
 from sales_assets.sources.sample import write_sample
 from tests.faults.commands import Command, sales
+from tests.sharing import made_once
 
 STORES, DAYS = 4, 410
 # Steps that need no model.
@@ -32,7 +33,11 @@ class Chain(Deliveries):
 @pytest.fixture(scope="session")
 def deliveries(tmp_path_factory: pytest.TempPathFactory) -> Deliveries:
     # What paths go into takes quotes, blanks and umlauts.
-    root = tmp_path_factory.mktemp('it\'s a "chain" für alle')
+    root = made_once(tmp_path_factory, 'it\'s a "chain" für alle', write_deliveries)
+    return Deliveries(root / "former", root / "present")
+
+
+def write_deliveries(root: Path) -> None:
     write_sample(root / "present", stores=STORES, days=DAYS, seed=7)
     shutil.copytree(root / "present", root / "former")
     header, *rows = (root / "present" / "train.csv").read_text().splitlines()
@@ -44,21 +49,24 @@ def deliveries(tmp_path_factory: pytest.TempPathFactory) -> Deliveries:
     store, weekday, day, _, *rest = former[sold].split(",")
     former[sold] = ",".join([store, weekday, day, "77", *rest])
     (root / "former" / "train.csv").write_text("\n".join([header, *former]) + "\n")
-    return Deliveries(root / "former", root / "present")
 
 
 @pytest.fixture(scope="session")
-def chain(deliveries: Deliveries) -> Chain:
-    home = deliveries.former.parent / "home"
-    done = sales(home, "refresh", "--source", str(deliveries.former))
-    assert done.exit_status == 0, done.text
+def chain(deliveries: Deliveries, tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    def refresh(home: Path) -> None:
+        done = sales(home, "refresh", "--source", str(deliveries.former))
+        assert done.exit_status == 0, done.text
+
+    home = made_once(tmp_path_factory, 'its "home" für alle', refresh)
     return Chain(deliveries.former, deliveries.present, home)
 
 
 @pytest.fixture(scope="session")
-def light_home(deliveries: Deliveries) -> Path:
+def light_home(deliveries: Deliveries, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose former delivery was cleaned and published, and nothing learnt from."""
-    home = deliveries.former.parent / "light home"
-    done = Command(home, steps=LIGHT, source=deliveries.former).wait()
-    assert done.exit_status == 0, done.text
-    return home
+
+    def load(home: Path) -> None:
+        done = Command(home, steps=LIGHT, source=deliveries.former).wait()
+        assert done.exit_status == 0, done.text
+
+    return made_once(tmp_path_factory, "light home", load)
