@@ -22,6 +22,7 @@ from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.questions.question import BASES
 from sales_assets.questions.themes import QUESTIONS
 from sales_assets.schedules import incoming, monday_morning
+from tests.faults.commands import Moment, held
 
 KEYS = {
     "raw/loads", "raw/sales", "raw/stores", "raw/plan", "quality/quarantine",
@@ -38,6 +39,8 @@ KEYS = {
 }  # fmt: skip
 # Declared in the graph, and computed by a job of their own alone.
 STUDIES = {"models/loss_study", "models/ablation", "models/importance", "models/tuning"}
+
+CLEANING = Moment("sales_assets.cleaned:clean_stores")
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
@@ -115,6 +118,20 @@ def test_no_two_assets_write_at_once(name: str) -> None:
     assert all(pools[name] == {"duckdb_writer"} for name in pools), pools
 
 
+LAUNCH = """
+mutation($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+STATUS = """
+query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }
+"""
+
+
 class Ui:
     """The Dagster UI of a home, spoken to as its pages do: by GraphQL."""
 
@@ -128,6 +145,12 @@ class Ui:
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)["data"]
+
+    def status(self, run_id: str) -> str:
+        return self.ask(STATUS, id=run_id)["runOrError"]["status"]
+
+    def has_ended(self, run_id: str) -> bool:
+        return self.status(run_id) in ("SUCCESS", "FAILURE", "CANCELED")
 
     def wait_until_ready(self, seconds: float) -> None:
         query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
@@ -167,37 +190,27 @@ def ui(home_copy: Path) -> Iterator[Ui]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-LAUNCH = """
-mutation($params: ExecutionParams!) {
-  launchRun(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
-  }
-}
-"""
-STATUS = """
-query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }
-"""
-
-
-def test_materialize_all_in_the_ui_does_what_the_refresh_does(ui: Ui) -> None:
-    launched = ui.ask(
-        LAUNCH,
-        params={
-            "selector": {
-                "repositoryLocationName": "sales_assets",
-                "repositoryName": "__repository__",
-                "jobName": "__ASSET_JOB",
-            },
-            "mode": "default",
+def test_materialize_all_in_the_ui_waits_for_a_command_and_does_what_the_refresh_does(
+    ui: Ui, home_copy: Path
+) -> None:
+    params = {
+        "selector": {
+            "repositoryLocationName": "sales_assets",
+            "repositoryName": "__repository__",
+            "jobName": "__ASSET_JOB",
         },
-    )["launchRun"]
-    assert launched["__typename"] == "LaunchRunSuccess", launched
-    run_id = launched["run"]["runId"]
+        "mode": "default",
+    }
+    with held(home_copy, steps=["cleaned__stores"], at=CLEANING) as command:
+        launched = ui.ask(LAUNCH, params=params)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        run_id = launched["run"]["runId"]
+        # The queue is looked at every five seconds.
+        time.sleep(12)
+        assert ui.status(run_id) == "QUEUED"
+    assert command.wait().exit_status == 0
+
     deadline = time.monotonic() + 240
-    status = ""
-    while time.monotonic() < deadline and status not in ("SUCCESS", "FAILURE", "CANCELED"):
+    while time.monotonic() < deadline and not ui.has_ended(run_id):
         time.sleep(2)
-        status = ui.ask(STATUS, id=run_id)["runOrError"]["status"]
-    assert status == "SUCCESS"
+    assert ui.status(run_id) == "SUCCESS"
