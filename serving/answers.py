@@ -8,7 +8,7 @@ import pandas as pd
 
 from sales_assets.forecasting.explanations import PARTS, percent
 from sales_assets.forecasting.model_store import ENSEMBLE
-from serving.features import CHANGEABLE, Change
+from serving.changed_plans import CHANGEABLE, Change
 from serving.predictor import Answer, Predictor
 
 HISTORY_DAYS = 56

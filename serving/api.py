@@ -14,8 +14,8 @@ from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.lightgbm import LightGBM
 from serving import answers, tables
 from serving.batches import MOST_STORES
+from serving.changed_plans import Change
 from serving.doorway import Doorway
-from serving.features import Change
 from serving.journal import Journal
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.pages import add_pages

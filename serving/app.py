@@ -26,7 +26,7 @@ from sales_assets.forecasting.release import FILE, Release
 from serving.api import create_app
 from serving.arguments import Arguments
 from serving.batches import MOST_STORES, Batches
-from serving.features import Change
+from serving.changed_plans import Change
 from serving.journal import Journal
 from serving.members import RELOAD_S, Members
 from serving.mirror import pull

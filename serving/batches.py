@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from serving.features import Change
+from serving.changed_plans import Change
 from serving.predictor import Answer, Predictor
 
 # What forecasts changed plans of some stores.

@@ -1,16 +1,17 @@
-"""Features of coming days, with the plan as it is or with changes to it: the SQL of training.
+"""Features of coming days, with the plan as it is or with changes to it, as in training.
 
 What depends on the past alone is computed once, when a release is loaded. A changed plan changes
-what is known around a day, so that the whole horizon of its store is computed again.
+what is known around a day, so that the whole horizon of its store is made again: by the same SQL,
+or without a query by `serving.changed_plans`, where that was found to say the same of this release.
 """
 
+import logging
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from threading import Lock
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from sales_assets.forecasting import features
@@ -18,23 +19,16 @@ from sales_assets.forecasting.frames import Frames, as_rows, read_frames
 from sales_assets.forecasting.release import TABLES
 from sales_assets.settings import Settings
 from sales_assets.warehouse import create_table, in_memory, query
+from serving.changed_plans import BEFORE, CHANGEABLE, HOLIDAYS, TAIL, Change, ChangedPlans
+
+log = logging.getLogger("serving")
 
 # Steps of the features that no plan changes: what a store's past comes to.
 OF_THE_PAST = ("profiles", "levels", "seasons", "deviations")
-# What a scenario may change of a day.
-CHANGEABLE = ("is_open", "is_promo", "state_holiday", "is_school_holiday")
-
-
-@dataclass(frozen=True)
-class Change:
-    """What differs from the plan on a day of a store; None leaves it as planned."""
-
-    store_id: int
-    date: date
-    is_open: bool | None = None
-    is_promo: bool | None = None
-    state_holiday: str | None = None
-    is_school_holiday: bool | None = None
+# Stores whose plans are changed at random, to compare both ways to make features.
+TRIED_STORES = 30
+# How many of a tried store's days are, say, promotions: few, half of them, nearly all.
+TRIED_SHARES = (0.1, 0.5, 0.9)
 
 
 class LiveFeatures:
@@ -53,10 +47,17 @@ class LiveFeatures:
             con.read_parquet(str(data / f"{table}.parquet")).create(f"cleaned.{table}")
         features.build_future(con, settings)
         self.planned = read_frames(con, "features.future")
+        days = _around(con)
         self.stores = con.table("cleaned.stores").df().set_index("store_id")
         self._history = by_store(self.planned.history)
         self._rows = by_store(self.planned.rows)
         self._prepare(con)
+        self._changed_plans = self._compared(days)
+
+    @property
+    def needs_queries(self) -> bool:
+        """Whether changed plans are asked of the database, since the faster way says otherwise."""
+        return self._changed_plans is None
 
     @property
     def store_ids(self) -> frozenset[int]:
@@ -80,8 +81,10 @@ class LiveFeatures:
         changed = sorted({change.store_id for change in changes})
         rows = [self._rows[store] for store in store_ids if store not in set(changed)]
         if changed:
-            rows.append(self._computed(changed, changes))
-        asked = pd.concat(rows).sort_values(["store_id", "date"], ignore_index=True)
+            rows.append(self._made(changed, changes))
+        asked = rows[0]
+        if len(rows) > 1:
+            asked = pd.concat(rows).sort_values(["store_id", "date"], ignore_index=True)
         history = pd.concat([self.history_of(store) for store in sorted(store_ids)])
         return Frames(asked, history.reset_index(drop=True))
 
@@ -111,14 +114,28 @@ class LiveFeatures:
         for step in OF_THE_PAST:
             con.execute(f"create view {step} as from memory.features.{step} {of_asked}")
 
-    def _computed(self, store_ids: list[int], changes: list[Change]) -> pd.DataFrame:
+    def _made(self, store_ids: list[int], changes: list[Change]) -> pd.DataFrame:
         """Return the feature rows of stores whose plan is changed."""
+        if self._changed_plans:
+            return self._changed_plans.rows(store_ids, changes)
+        return self.queried(store_ids, changes)
+
+    def queried(self, store_ids: list[int], changes: list[Change]) -> pd.DataFrame:
+        """Return what the SQL says of stores of which some have another plan.
+
+        Args:
+            store_ids: Stores that have a plan, each once.
+            changes: What is to differ from it, for some of these stores.
+        """
+        return self._queried(store_ids, _as_frame(changes))
+
+    def _queried(self, store_ids: list[int], changes: pd.DataFrame) -> pd.DataFrame:
         horizon = self.settings.horizon
         with self._lock:
             con = self._con
             for table, given in (
                 ("asked_stores", pd.DataFrame({"store_id": store_ids})),
-                ("changes", _as_frame(changes)),
+                ("changes", changes),
             ):
                 con.execute(f"truncate {table}")
                 con.register("given", given)
@@ -128,13 +145,84 @@ class LiveFeatures:
             create_table(con, "days", "features/days", temporary=True)
             return as_rows(query(con, "features/rows", horizon=horizon))
 
+    def _compared(self, days: pd.DataFrame) -> ChangedPlans | None:
+        """Return what makes changed plans' rows without a query, if it says what the SQL says.
+
+        Compared are every store as planned and with every promotion turned round, and some stores
+        with anything changed at random.
+
+        Args:
+            days: What `_around` returned.
+        """
+        planned = self.planned.rows
+        stores = sorted(self._rows)
+        flips = planned[["store_id", "date"]].assign(is_promo=~planned["is_promo"].astype(bool))
+        flipped = self._queried(stores, flips.reindex(columns=["store_id", "date", *CHANGEABLE]))
+        try:
+            plans = ChangedPlans(planned, flipped, days)
+        except ValueError as error:
+            log.warning("changed plans are answered by queries: %s", error)
+            return None
+        tried = stores[:: max(1, len(stores) // TRIED_STORES)]
+        random = _random_changes(planned[planned["store_id"].isin(tried)])
+        for what, expected, found in (
+            ("the plan as it is", planned, plans.rows(stores, [])),
+            ("promotions turned round", flipped, plans.rows(stores, _as_changes(flips))),
+            (
+                "changes at random",
+                self._queried(tried, random),
+                plans.rows(tried, _as_changes(random)),
+            ),
+        ):
+            differing = [name for name in expected if not found[name].equals(expected[name])]
+            if differing or list(found) != list(expected):
+                log.warning(
+                    "changed plans are answered by queries: of %s, serving/changed_plans.py says "
+                    "otherwise than sql/features in %s",
+                    what,
+                    ", ".join(differing) or "its columns",
+                )
+                return None
+        return plans
+
+
+def _around(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Return `features/days` of the last days known and of every coming one."""
+    flags = ", ".join(CHANGEABLE)
+    return con.execute(
+        f"select store_id, date, {flags}, {', '.join(BEFORE)} from days"
+        " where date > (select max(date) from cleaned.sales) - cast($tail as integer)"
+        " order by store_id, date",
+        {"tail": TAIL},
+    ).df()
+
 
 def _as_frame(changes: list[Change]) -> pd.DataFrame:
     names = ("store_id", "date", *CHANGEABLE)
-    frame = pd.DataFrame([[getattr(change, name) for name in names] for change in changes])
-    return frame.set_axis(names, axis=1).astype(
+    rows = [[getattr(change, name) for name in names] for change in changes]
+    return pd.DataFrame(rows, columns=list(names)).astype(
         {name: "string" if name == "state_holiday" else "boolean" for name in CHANGEABLE}
     )
+
+
+def _as_changes(frame: pd.DataFrame) -> list[Change]:
+    frame = frame.assign(date=frame["date"].dt.date)
+    return [Change(**values) for values in frame.to_dict("records")]
+
+
+def _random_changes(planned: pd.DataFrame) -> pd.DataFrame:
+    """Return changes of every day of some stores: runs of all lengths, across the cutoff too."""
+    draw = np.random.default_rng(1)
+    stores, place = np.unique(planned["store_id"], return_inverse=True)
+    frame = planned[["store_id", "date"]].reset_index(drop=True)
+    for name in CHANGEABLE:
+        share = draw.choice(TRIED_SHARES, len(stores))[place]
+        chosen = draw.random(len(frame)) < share
+        if name == "state_holiday":
+            frame[name] = np.where(chosen, "none", draw.choice(HOLIDAYS, len(frame)))
+        else:
+            frame[name] = chosen
+    return frame
 
 
 def by_store(frame: pd.DataFrame) -> dict[int, pd.DataFrame]:

@@ -20,7 +20,8 @@ from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.forecasting.release import ACCURACY, Release
 from sales_assets.settings import Settings
-from serving.features import CHANGEABLE, Change, LiveFeatures, by_store
+from serving.changed_plans import CHANGEABLE, Change
+from serving.features import LiveFeatures, by_store
 
 log = logging.getLogger("serving")
 

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from serving.features import Change
+from serving.changed_plans import Change
 
 MAX_INSTANCES = 5_000
 # What is told of one takes a thousandth of a second, for which others wait.

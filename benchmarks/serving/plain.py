@@ -19,7 +19,7 @@ from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.settings import Settings
 from serving.api import create_app
 from serving.batches import Batches
-from serving.features import Change
+from serving.changed_plans import Change
 from serving.predictor import Answer, Predictor, member_directory
 from serving.security import Keys, RateLimit
 

@@ -16,7 +16,7 @@ from sales_assets.forecasting.release import FILE, Release
 from serving import app, members
 from serving.app import Ingress
 from serving.arguments import Arguments
-from serving.features import Change
+from serving.changed_plans import Change
 from serving.members import Members
 from serving.predictor import Predictor
 

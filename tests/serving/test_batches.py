@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from serving.batches import AT_A_TIME, MOST_STORES, Batches
-from serving.features import Change
+from serving.changed_plans import Change
 from serving.predictor import Answer, Predictor
 
 Ask = Callable[[Batches], Awaitable[list[Any]]]

@@ -14,7 +14,7 @@ from sales_assets.forecasting import features
 from sales_assets.forecasting.frames import Frames, read_frames
 from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.settings import Settings
-from serving.features import Change
+from serving.changed_plans import Change
 from serving.predictor import (
     ContradictionError,
     NoMemberError,
