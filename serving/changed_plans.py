@@ -260,7 +260,7 @@ def _next(flags: Flags, dates: Days, *, today: bool = False) -> Days:
 def _week_before(flags: Flags) -> Days:
     """Return how many of the seven days before each day are flagged; of the tail itself zero."""
     total = np.cumsum(flags, axis=1)
-    count = np.zeros_like(total)
+    count = np.zeros(flags.shape, dtype=np.int64)
     count[:, TAIL] = total[:, TAIL - 1]
     count[:, TAIL + 1 :] = total[:, TAIL:-1] - total[:, : -TAIL - 1]
     return count
