@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.lookup import Lookup
 from sales_assets.forecasting.member import Member
 from sales_assets.settings import BaselineSettings, Settings
 
@@ -26,6 +27,16 @@ class Baseline(Member):
     def __init__(self, settings: Settings, medians: pd.DataFrame | None = None) -> None:
         super().__init__(settings)
         self.medians = medians
+
+    @property
+    def medians(self) -> pd.DataFrame | None:
+        """Median sales at every grain; keys that a grain does not have are missing."""
+        return self._medians
+
+    @medians.setter
+    def medians(self, medians: pd.DataFrame | None) -> None:
+        self._medians = medians
+        self._known = [] if medians is None else [_of_grain(medians, grain) for grain in GRAINS]
 
     @property
     def parameters(self) -> BaselineSettings:
@@ -54,16 +65,8 @@ class Baseline(Member):
         assert self.medians is not None, "fit or load comes first"
         forecast = np.full(len(asked.rows), np.nan)
         keys = asked.rows[["store_id", "weekday", "is_promo"]].astype("float64")
-        for grain in GRAINS:
-            unused = [key for key in keys.columns if key not in grain]
-            known = self.medians[list(grain)].notna().all(axis=1)
-            known &= self.medians[unused].isna().all(axis=1)
-            if grain:
-                found = keys.merge(self.medians.loc[known, [*grain, "sales"]], "left", list(grain))
-                candidates = found["sales"].to_numpy()
-            else:
-                candidates = np.full(len(keys), self.medians.loc[known, "sales"].iloc[0])
-            forecast = np.where(np.isnan(forecast), candidates, forecast)
+        for known in self._known:
+            forecast = np.where(np.isnan(forecast), known.at(keys)["sales"], forecast)
         return np.log(forecast)
 
     def save(self, directory: Path) -> None:
@@ -75,3 +78,9 @@ class Baseline(Member):
     def load(cls, directory: Path, settings: Settings) -> Self:
         """Read the medians."""
         return cls(settings, pd.read_parquet(directory / "medians.parquet"))
+
+
+def _of_grain(medians: pd.DataFrame, grain: tuple[str, ...]) -> Lookup:
+    others = [key for key in GRAINS[0] if key not in grain]
+    is_own = medians[list(grain)].notna().all(axis=1) & medians[others].isna().all(axis=1)
+    return Lookup(medians[is_own], list(grain), ["sales"])

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sales_assets.forecasting.lookup import Lookup
 from sales_assets.settings import LEVELS
 
 Array = NDArray[np.float64]
@@ -217,6 +218,40 @@ def _quantile(scores: Array, weights: Array, share: float) -> float:
     return float(scores[min(int(place), len(scores) - 1)])
 
 
+class Bounds:
+    """What `calibrate` returned, ready to be looked up.
+
+    Args:
+        calibration: Its rows.
+    """
+
+    def __init__(self, calibration: pd.DataFrame) -> None:
+        stores = calibration["store_id"].unique()
+        self._known = stores[stores != ANY_STORE]
+        self._last_week = int(calibration["horizon_week"].max())
+        self._bounds = Lookup(calibration, ["model", "store_id", "horizon_week"], BOUNDS)
+
+    def added(self, forecasts: pd.DataFrame) -> pd.DataFrame:
+        """Return the forecasts with their bounds in EUR; see `add_intervals`."""
+        stores = forecasts["store_id"].to_numpy()
+        keys = {
+            "model": forecasts["model"].to_numpy(),
+            "store_id": np.where(np.isin(stores, self._known), stores, ANY_STORE),
+            # Weeks beyond the last take the last.
+            "horizon_week": horizon_week(forecasts["h"]).to_numpy().clip(max=self._last_week),
+        }
+        bounds = self._bounds.at(keys)
+        forecast, by = forecasts["forecast"].to_numpy(), doubt(forecasts)
+        inner_lo, inner_hi = np.zeros(len(forecasts)), np.zeros(len(forecasts))
+        columns = {}
+        for level in sorted(LEVELS):
+            inner_lo = np.minimum(inner_lo, by * bounds[f"lo_{level}"])
+            inner_hi = np.maximum(inner_hi, by * bounds[f"hi_{level}"])
+            columns[f"lo_{level}"] = forecast * np.exp(inner_lo)
+            columns[f"hi_{level}"] = forecast * np.exp(inner_hi)
+        return forecasts.assign(**columns)
+
+
 def add_intervals(forecasts: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
     """Return the forecasts with their bounds in EUR.
 
@@ -227,25 +262,7 @@ def add_intervals(forecasts: pd.DataFrame, calibration: pd.DataFrame) -> pd.Data
         forecasts: model, store_id, h, forecast, and `spread` where it is known.
         calibration: What `calibrate` returned; weeks beyond its last take its last.
     """
-    last_week = int(calibration["horizon_week"].max())
-    known = calibration.loc[calibration["store_id"] != ANY_STORE, "store_id"].unique()
-    keys = pd.DataFrame(
-        {
-            "model": forecasts["model"].to_numpy(),
-            "store_id": forecasts["store_id"].where(forecasts["store_id"].isin(known), ANY_STORE),
-            "horizon_week": horizon_week(forecasts["h"]).clip(upper=last_week).to_numpy(),
-        }
-    )
-    bounds = keys.merge(calibration, "left", ["model", "store_id", "horizon_week"])
-    result = forecasts.copy()
-    forecast, by = forecasts["forecast"].to_numpy(), doubt(forecasts)
-    inner_lo, inner_hi = np.zeros(len(forecasts)), np.zeros(len(forecasts))
-    for level in sorted(LEVELS):
-        inner_lo = np.minimum(inner_lo, by * bounds[f"lo_{level}"].to_numpy())
-        inner_hi = np.maximum(inner_hi, by * bounds[f"hi_{level}"].to_numpy())
-        result[f"lo_{level}"] = forecast * np.exp(inner_lo)
-        result[f"hi_{level}"] = forecast * np.exp(inner_hi)
-    return result
+    return Bounds(calibration).added(forecasts)
 
 
 def judged(window: pd.DataFrame, others: pd.DataFrame, is_scaled: bool = True) -> pd.DataFrame:

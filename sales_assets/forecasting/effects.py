@@ -9,6 +9,7 @@ Source: Hastie and Tibshirani (1986), Generalized additive models (backfitting).
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -17,8 +18,11 @@ import pandas as pd
 from dateutil.easter import easter
 from numpy.typing import NDArray
 
+from sales_assets.forecasting.lookup import Lookup
+
 CELL = ["store_id", "weekday", "is_promo"]
 TABLES = ("effects", "calendar", "season")
+PARTS = ("month", "before", "after", "feast")
 WEEKS = 52
 ROUNDS = 4
 # Two weeks of open days on either side hold a round of the promotions' rhythm each.
@@ -71,16 +75,28 @@ class Effects:
         Args:
             rows: store_id, date, weekday, is_promo, days_since_open and days_until_open.
         """
-        own = rows[CELL].merge(self.effects, "left", CELL)["effect"]
-        chain = self.effects.groupby(CELL[1:], as_index=False)["effect"].median()
-        others = rows[CELL].merge(chain, "left", CELL[1:])["effect"].fillna(0.0)
-        total = own.fillna(others).to_numpy()
+        own = self._own.at(rows)["effect"]
+        others = np.nan_to_num(self._chain.at(rows)["effect"])
+        total = np.where(np.isnan(own), others, own)
         for part, keys in calendar_keys(rows).items():
-            known = self.calendar[self.calendar["part"] == part].set_index("key")["effect"]
-            total = total + pd.Series(keys).map(known).fillna(0.0).to_numpy()
+            total = total + np.nan_to_num(self._calendar[part].at({"key": keys})["effect"])
         weeks_ago = (self.season["week_end"].iloc[0] - rows["date"]).dt.days // 7
         season: NDArray[np.float64] = self.season["season"].to_numpy()
         return total + season[(weeks_ago % WEEKS).to_numpy()]
+
+    @cached_property
+    def _own(self) -> Lookup:
+        return Lookup(self.effects, CELL, ["effect"])
+
+    @cached_property
+    def _chain(self) -> Lookup:
+        chain = self.effects.groupby(CELL[1:], as_index=False)["effect"].median()
+        return Lookup(chain, CELL[1:], ["effect"])
+
+    @cached_property
+    def _calendar(self) -> dict[str, Lookup]:
+        part = self.calendar["part"]
+        return {name: Lookup(self.calendar[part == name], ["key"], ["effect"]) for name in PARTS}
 
     def save(self, directory: Path) -> None:
         """Write the tables as Parquet."""

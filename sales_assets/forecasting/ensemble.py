@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from sales_assets.forecasting.baseline import Baseline
-from sales_assets.forecasting.conformal import BOUNDS, add_intervals
+from sales_assets.forecasting.conformal import BOUNDS, Bounds
 from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.lstm import LSTM
 from sales_assets.forecasting.member import Member
@@ -59,6 +60,10 @@ class Ensemble:
         factors = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         return cls(weights, pd.read_parquet(directory / "calibration.parquet"), factors)
 
+    @cached_property
+    def _bounds(self) -> Bounds:
+        return Bounds(self.calibration)
+
     def forecast(self, rows: pd.DataFrame, log_forecasts: pd.DataFrame) -> pd.DataFrame:
         """Return the members' and the ensemble's forecasts with intervals.
 
@@ -74,18 +79,19 @@ class Ensemble:
             is exactly 0, bounds included.
         """
         weights = _shared(self.weights, list(log_forecasts))
-        keys = rows[["cutoff", "store_id", "date", "h"]].reset_index(drop=True)
-        keys = keys.assign(spread=spread(log_forecasts))
-        is_open = rows["is_open"].to_numpy()
-        says = log_forecasts.assign(**{ENSEMBLE: combine(log_forecasts, weights)})
-        forecasts = pd.concat(
-            [
-                keys.assign(model=model, forecast=np.where(is_open, np.exp(values), 0.0))
-                for model, values in says.items()
-            ],
-            ignore_index=True,
+        models = [*log_forecasts, ENSEMBLE]
+        says = np.vstack([*log_forecasts.to_numpy().T, combine(log_forecasts, weights)])
+        is_open = rows["is_open"].to_numpy(dtype=bool)
+        keys = {name: rows[name].to_numpy() for name in (*ROW, "h")}
+        keys["spread"] = spread(log_forecasts).to_numpy()
+        forecasts = pd.DataFrame(
+            {
+                **{name: np.tile(values, len(models)) for name, values in keys.items()},
+                "model": np.repeat(np.array(models, dtype=object), len(rows)),
+                "forecast": np.where(is_open, np.exp(says), 0.0).ravel(),
+            }
         )
-        with_bounds = add_intervals(forecasts, self.calibration)
+        with_bounds = self._bounds.added(forecasts)
         if set(weights) != set(self.weights):
             used = [name for name, weight in weights.items() if weight > 0]
             with_bounds = _widened(with_bounds, used)

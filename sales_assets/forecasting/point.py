@@ -78,8 +78,8 @@ def moved(forecasts: pd.DataFrame, by_model: Mapping[str, float]) -> pd.DataFram
     """
     times = forecasts["model"].map(by_model).fillna(1.0).to_numpy()
     forecast = forecasts["forecast"].to_numpy() * times
-    result = forecasts.assign(forecast=forecast)
+    columns = {"forecast": forecast}
     for level in LEVELS:
-        result[f"lo_{level}"] = np.minimum(forecasts[f"lo_{level}"], forecast)
-        result[f"hi_{level}"] = np.maximum(forecasts[f"hi_{level}"], forecast)
-    return result
+        columns[f"lo_{level}"] = np.minimum(forecasts[f"lo_{level}"].to_numpy(), forecast)
+        columns[f"hi_{level}"] = np.maximum(forecasts[f"hi_{level}"].to_numpy(), forecast)
+    return forecasts.assign(**columns)

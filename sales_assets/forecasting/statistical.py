@@ -14,6 +14,7 @@ from sales_assets.forecasting import effects as effects_module
 from sales_assets.forecasting import open_day_series
 from sales_assets.forecasting.effects import Effects, selling_days
 from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.lookup import Lookup
 from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.open_day_series import Series, forecast_paths, native_bounds
 from sales_assets.forecasting.series_cache import SeriesCache
@@ -24,6 +25,7 @@ log = logging.getLogger("sales_assets.models")
 # Open days ahead that native intervals are made for; a bound further ahead is the last one's.
 INTERVAL_STEPS = 42
 NAMED_STORES = 5
+PATH = ["store_id", "step"]
 BOUNDS = [f"{side}_{level}" for level in LEVELS for side in ("lo", "hi")]
 
 
@@ -58,6 +60,20 @@ class Statistical(Member):
         self.effects = effects
         self.paths = paths
         self.fallbacks = fallbacks
+
+    @property
+    def paths(self) -> pd.DataFrame | None:
+        """Each store's forecasts of its series: store_id, step, level, and bounds if any."""
+        return self._paths
+
+    @paths.setter
+    def paths(self, paths: pd.DataFrame | None) -> None:
+        self._paths = paths
+        if paths is not None:
+            values = [name for name in paths.columns if name not in PATH]
+            self._steps = Lookup(paths, PATH, values)
+            self._last_step = int(paths["step"].max())
+            self._usual_level = float(paths["level"].median())
 
     @property
     def parameters(self) -> StatisticalSettings:
@@ -107,9 +123,8 @@ class Statistical(Member):
         """
         assert self.effects is not None, "fit or load comes first"
         assert self.paths is not None, "fit or load comes first"
-        steps = asked.rows["open_days_ahead"].clip(1, int(self.paths["step"].max()))
-        level = _at(self.paths, asked.rows["store_id"], steps, "level")
-        return level.fillna(self.paths["level"].median()).to_numpy() + self.effects.at(asked.rows)
+        level = self._at(asked, self._last_step)["level"]
+        return np.where(np.isnan(level), self._usual_level, level) + self.effects.at(asked.rows)
 
     def predict_interval(self, asked: Frames) -> pd.DataFrame:
         """Return statsforecast's own bounds of each asked row in log EUR.
@@ -123,13 +138,18 @@ class Statistical(Member):
         assert set(BOUNDS) <= set(self.paths), "fit_intervals comes first"
         steps = asked.rows["open_days_ahead"].clip(1, INTERVAL_STEPS)
         chain = self.paths.groupby("step")[BOUNDS].median()
-        median = self.predict(asked)
+        median, own = self.predict(asked), self._at(asked, INTERVAL_STEPS)
         bounds = {}
         for bound in BOUNDS:
-            own = _at(self.paths, asked.rows["store_id"], steps, bound)
             others = steps.astype("int64").map(chain[bound]).to_numpy()
-            bounds[bound] = median + own.fillna(pd.Series(others)).to_numpy()
+            bounds[bound] = median + np.where(np.isnan(own[bound]), others, own[bound])
         return pd.DataFrame(bounds)
+
+    def _at(self, asked: Frames, last_step: int) -> dict[str, NDArray[np.float64]]:
+        """Return what the paths say of each asked row; one further ahead takes the last step."""
+        ahead = asked.rows["open_days_ahead"].to_numpy(dtype=np.int64)
+        stores = asked.rows["store_id"].to_numpy()
+        return self._steps.at({"store_id": stores, "step": ahead.clip(1, last_step)})
 
     def series(self, days: pd.DataFrame) -> Series:
         """Return each store's recent log sales without their effects, oldest first."""
@@ -157,11 +177,6 @@ class Statistical(Member):
             pd.read_parquet(directory / "paths.parquet"),
             pd.read_parquet(directory / "fallbacks.parquet"),
         )
-
-
-def _at(paths: pd.DataFrame, stores: pd.Series, steps: pd.Series, column: str) -> pd.Series:
-    keys = pd.DataFrame({"store_id": stores.to_numpy(), "step": steps.to_numpy(dtype=np.int64)})
-    return keys.merge(paths, "left", ["store_id", "step"])[column]
 
 
 def _told(fallbacks: pd.DataFrame) -> str:

@@ -93,14 +93,17 @@ class Inputs:
         inputs[:, 0] = 1.0
         column = 1
         for name, values in INDICATED.items():
+            given = rows[name].to_numpy()
             for value in values:
-                inputs[:, column] = rows[name] == value
+                inputs[:, column] = given == value
                 column += 1
         for name, mean in self.mean.items():
-            number = rows[name].to_numpy(dtype=np.float32, na_value=np.nan)
             if self.deviation[name] > LEAST_DEVIATION:
+                # Arrays throughout: of a single window, pandas would take most of the time.
+                number = rows[name].array.to_numpy(dtype=np.float32, na_value=np.nan)
                 scaled = (number - mean) / self.deviation[name]
-                inputs[:, column] = np.nan_to_num(scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS))
+                scaled = np.clip(scaled, -MOST_DEVIATIONS, MOST_DEVIATIONS)
+                inputs[:, column] = np.where(np.isnan(scaled), 0.0, scaled)
             column += 1
         inputs[~rows["is_open"].to_numpy(dtype=bool)] = 0.0
         return inputs

@@ -1,0 +1,42 @@
+"""Values of a table by its keys: what a left join finds, without the time that a join takes.
+
+A question about one store has 42 rows, of which a join makes milliseconds, most of them for
+finding out anew how its right side is laid out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+class Lookup:
+    """Values by keys, one row of the table a combination of keys.
+
+    Args:
+        table: Keys and values.
+        keys: Columns whose combinations name a row, each once.
+        values: Columns of numbers.
+    """
+
+    def __init__(self, table: pd.DataFrame, keys: list[str], values: list[str]) -> None:
+        self._index = {key: pd.Index(table[key].unique()) for key in keys}
+        places = tuple(index.get_indexer(table[key]) for key, index in self._index.items())
+        shape = tuple(len(index) for index in self._index.values())
+        self._values = {}
+        for value in values:
+            column = table[value].to_numpy(dtype=np.float64)
+            self._values[value] = np.full(shape, np.nan)
+            # Without keys there is one row, and one value for all.
+            self._values[value][places] = column if keys else column[0]
+
+    def at(self, rows: Mapping[str, Any] | pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+        """Return the values of rows by name; NaN where the table has no such keys."""
+        places = tuple(index.get_indexer(rows[key]) for key, index in self._index.items())
+        is_known = np.logical_and.reduce([place >= 0 for place in places])
+        return {
+            name: np.where(is_known, values[places], np.nan)
+            for name, values in self._values.items()
+        }
