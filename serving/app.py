@@ -224,13 +224,19 @@ class Ingress:
         """Return what follows from the groups that are up, or from all of them."""
         groups = [group for group in self.groups if everyone or group not in self._down]
         answers = await asyncio.gather(
-            *(
-                self._asked(group, self.groups[group].predict, predictor.release, asked, timeout_s)
-                for group in groups
-            )
+            *(self._predicted(group, predictor, asked, timeout_s) for group in groups)
         )
         says = {name: values for each in answers if each for name, values in each.items()}
         return predictor.answer(asked, says)
+
+    async def _predicted(
+        self, group: str, predictor: Predictor, asked: Frames, timeout_s: float
+    ) -> Any:
+        """Return what a group of members says of rows, as `_asked` does."""
+        own = predictor.features.for_members(asked, self.arguments.members[group])
+        return await self._asked(
+            group, self.groups[group].predict, predictor.release, own, timeout_s
+        )
 
     async def _asked(
         self,
@@ -296,17 +302,9 @@ class Ingress:
                 # Ending here would leave them out for good.
                 log.exception("the members that are down cannot be asked")
                 continue
+            timeout_s = self.arguments.member_timeout_s
             await asyncio.gather(
-                *(
-                    self._asked(
-                        group,
-                        self.groups[group].predict,
-                        predictor.release,
-                        asked,
-                        self.arguments.member_timeout_s,
-                    )
-                    for group in list(self._down)
-                )
+                *(self._predicted(group, predictor, asked, timeout_s) for group in list(self._down))
             )
 
 

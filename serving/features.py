@@ -6,6 +6,7 @@ or without a query by `serving.changed_plans`, where that was found to say the s
 """
 
 import logging
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from sales_assets.forecasting import features
+from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.frames import Frames, as_rows, read_frames
 from sales_assets.forecasting.release import TABLES
 from sales_assets.settings import Settings
@@ -51,6 +53,11 @@ class LiveFeatures:
         self.stores = con.table("cleaned.stores").df().set_index("store_id")
         self._history = by_store(self.planned.history)
         self._rows = by_store(self.planned.rows)
+        self._read = {
+            name: by_store(read)
+            for name, member in MEMBERS.items()
+            if len(read := member.history_read(self.planned.history, settings))
+        }
         self._prepare(con)
         self._changed_plans = self._compared(days)
 
@@ -67,6 +74,19 @@ class LiveFeatures:
     def history_of(self, store_id: int) -> pd.DataFrame:
         """Return the days of a store that were known at the cutoff; of a new one there are none."""
         return self._history.get(store_id, self.planned.history.head(0))
+
+    def for_members(self, asked: Frames, names: Iterable[str]) -> Frames:
+        """Return rows that were asked for with only the history that some members look at."""
+        read = [self._read[name] for name in names if name in self._read]
+        history = [
+            of_store[store]
+            for of_store in read
+            for store in asked.rows["store_id"].unique()
+            if store in of_store
+        ]
+        # Two members may look at the same days.
+        days = pd.concat(history).drop_duplicates(["store_id", "date"]) if history else None
+        return Frames(asked.rows, self.planned.history.head(0) if days is None else days)
 
     def of(self, store_ids: list[int], changes: list[Change]) -> Frames:
         """Return the features of all coming days of some stores.

@@ -27,6 +27,7 @@ from sales_assets.forecasting.windows import (
     UNKNOWN_STORE,
     Inputs,
     Windows,
+    recent,
     sliding_windows,
 )
 from sales_assets.settings import LSTMSettings, Settings
@@ -156,6 +157,11 @@ class LSTM(Member):
         )
         ratios = outputs[windows.window, windows.step].astype(np.float64)
         return anchors(asked.rows, self.inputs.typical) + ratios
+
+    @classmethod
+    def history_read(cls, history: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+        """Return the last days of each store, and those that its level is taken over."""
+        return recent(history, settings.lstm.past_days)
 
     def save(self, directory: Path) -> None:
         """Write the inputs' scales, each network's weights, and all of them as a SavedModel."""

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import ClassVar, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
@@ -58,6 +59,14 @@ class Member(ABC):
         Returns:
             Array of shape (rows,), finite for every row.
         """
+
+    @classmethod
+    def history_read(cls, history: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+        """Return the days of a history that `predict` looks at, of rows after its last day: none.
+
+        What is asked in real time travels to another process; it takes no more along than this.
+        """
+        return history.head(0)
 
     def deviation(self, asked: Frames) -> NDArray[np.float64]:
         """Return how far the member's parts are apart in logs; NaN where it has none."""

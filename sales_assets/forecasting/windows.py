@@ -217,6 +217,21 @@ def past_of(history: pd.DataFrame, keys: pd.DataFrame, past_days: int) -> Floats
     )
 
 
+def recent(history: pd.DataFrame, past_days: int) -> pd.DataFrame:
+    """Return the days that `past_of` looks at where every window's cutoff is the last day.
+
+    Args:
+        history: As `past_of` takes it, ordered by store and date.
+        past_days: Days in a window, the cutoff included.
+    """
+    sold = history["is_open"].astype(bool) & (history["sales"] > 0)
+    # Counted from the end: the newest selling day is the first.
+    place = sold[::-1].groupby(history["store_id"][::-1]).cumsum()[::-1]
+    is_of_level = sold & (place <= LEVEL_DAYS)
+    is_of_window = history["date"] > history["date"].max() - pd.Timedelta(days=past_days)
+    return history[is_of_level | is_of_window]
+
+
 @dataclass(frozen=True)
 class _Grid:
     """The history as arrays of shape (stores + 1, days); the last row is of stores without any."""

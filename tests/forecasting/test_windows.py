@@ -10,10 +10,12 @@ import pytest
 from sales_assets.forecasting.features import backtest_cutoffs, last_sales_day
 from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames
 from sales_assets.forecasting.windows import (
+    LEVEL_DAYS,
     PAST_INPUTS,
     UNKNOWN_STORE,
     Inputs,
     past_of,
+    recent,
     sliding_windows,
 )
 
@@ -212,6 +214,23 @@ def test_a_store_is_told_apart_from_the_others(history):
 
     np.testing.assert_allclose(
         past_of(alone, keys, PAST_DAYS), past_of(history, keys, PAST_DAYS), atol=1e-6
+    )
+
+
+def test_the_days_that_are_read_are_few_and_tell_the_same(history):
+    keys = keys_of((*STORES, NOWHERE), [LAST])
+    read = recent(history, PAST_DAYS)
+
+    np.testing.assert_allclose(
+        past_of(read, keys, PAST_DAYS), past_of(history, keys, PAST_DAYS), atol=1e-6
+    )
+    assert read["store_id"].value_counts().max() <= PAST_DAYS + LEVEL_DAYS
+    # The level of a store that was shut is older than the window.
+    shut = history[(history["store_id"] != 5) | ~history["date"].between("2015-01-12", LAST)]
+    np.testing.assert_allclose(
+        past_of(recent(shut, PAST_DAYS), keys, PAST_DAYS),
+        past_of(shut, keys, PAST_DAYS),
+        atol=1e-6,
     )
 
 

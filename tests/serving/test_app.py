@@ -34,6 +34,7 @@ class Group:
         self.predictor, self.names = predictor, names
         self.fails: Callable[[Release], bool] = lambda _: False
         self.asked = 0
+        self.days_read: list[int] = []
 
     @property
     def predict(self) -> "Call":
@@ -45,6 +46,7 @@ class Group:
 
     async def _predict(self, release: Release, asked: Frames) -> dict[str, Any]:
         self.asked += 1
+        self.days_read.append(len(asked.history))
         if self.fails(release):
             raise RuntimeError("the replica died")
         return {name: self.predictor.members[name](asked) for name in self.names}
@@ -100,6 +102,20 @@ def test_a_release_answers_once_every_member_has_forecast_every_store(ingress: I
     assert ingress.predictor.planned is not None
     assert ingress.predictor.planned.degraded == ()
     assert ingress.refused is None
+
+
+def test_members_are_sent_only_the_days_that_they_read(
+    ingress: Ingress, groups: dict[str, Any]
+) -> None:
+    async def run() -> None:
+        await ingress.renew()
+        assert ingress.predictor is not None
+        await ingress.forecast(ingress.predictor, a_change(ingress.predictor))
+
+    asyncio.run(run())
+    past = ingress.predictor.features.history_of(3) if ingress.predictor else []
+    assert groups["trees"].days_read[-1] == groups["statistical"].days_read[-1] == 0
+    assert 56 <= groups["recurrent"].days_read[-1] < len(past) / 2
 
 
 def test_a_group_that_fails_is_left_out_until_it_answers_again(
