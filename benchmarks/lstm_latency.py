@@ -46,7 +46,9 @@ def main() -> None:
 
     asked = _of_one_store(asked)
     assert member.inputs is not None
-    one = sliding_windows(asked, member.inputs, member.parameters.past_days, DAYS)
+    assert member.reference is not None
+    reference = member.reference.at(asked.rows)
+    one = sliding_windows(asked, member.inputs, reference, member.parameters.past_days, DAYS)
     print(f"{len(asked.rows)} days of one store, {arguments.calls} calls on one core, ms")
     for name, call in {
         "serve": lambda: member.served.serve(one.past, one.future, one.store).numpy(),

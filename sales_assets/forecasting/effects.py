@@ -23,6 +23,7 @@ from sales_assets.forecasting.lookup import Lookup
 CELL = ["store_id", "weekday", "is_promo"]
 TABLES = ("effects", "calendar", "season")
 PARTS = ("month", "before", "after", "feast")
+SEASON = "season"
 WEEKS = 52
 ROUNDS = 4
 # Two weeks of open days on either side hold a round of the promotions' rhythm each.
@@ -77,12 +78,24 @@ class Effects:
         """
         own = self._own.at(rows)["effect"]
         others = np.nan_to_num(self._chain.at(rows)["effect"])
-        total = np.where(np.isnan(own), others, own)
-        for part, keys in calendar_keys(rows).items():
-            total = total + np.nan_to_num(self._calendar[part].at({"key": keys})["effect"])
+        total: NDArray[np.float64] = np.where(np.isnan(own), others, own)
+        for effect in self.of_chain(rows).values():
+            total = total + effect
+        return total
+
+    def of_chain(self, rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+        """Return what the calendar and the season add on each row in any store, by part.
+
+        Args:
+            rows: date, weekday, days_since_open and days_until_open.
+        """
+        parts = {
+            part: np.nan_to_num(self._calendar[part].at({"key": keys})["effect"])
+            for part, keys in calendar_keys(rows).items()
+        }
         weeks_ago = (self.season["week_end"].iloc[0] - rows["date"]).dt.days // 7
         season: NDArray[np.float64] = self.season["season"].to_numpy()
-        return total + season[(weeks_ago % WEEKS).to_numpy()]
+        return {**parts, SEASON: season[(weeks_ago % WEEKS).to_numpy()]}
 
     @cached_property
     def _own(self) -> Lookup:
@@ -135,7 +148,9 @@ def calendar_keys(rows: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
     """
     days = rows["date"]
     left = days.dt.days_in_month - days.dt.day
-    since_easter = (days - days.dt.year.map(_easters(days))).dt.days
+    # The kind of a map of no days is not that of days.
+    easters = days.dt.year.map(_easters(days)).astype(days.dtype)
+    since_easter = (days - easters).dt.days
     is_feast = np.logical_or.reduce([since_easter.between(*span) for span in FEASTS])
     weekday = rows["weekday"].to_numpy(dtype=np.int64)
     return {

@@ -1,9 +1,10 @@
 """Why a forecast of `lightgbm` is what it is, in a planner's words.
 
-A log forecast is the store's anchor plus what the boosters add. The anchor, which is what days
-like this one sold lately, is itself a usual day of the store, its weekday and its promotion; what
-the boosters add is shared among groups of features by Shapley values. All parts are logs, so that
-they add up to the log forecast and multiply, as percentages, to the forecast.
+A log forecast is the store's anchor, part of what the calendar does to the whole chain, and what
+the boosters add. The anchor, which is what days like this one sold lately, is itself a usual day of
+the store, its weekday and its promotion; what the boosters add is shared among groups of features
+by Shapley values, and the calendar's part joins the groups that it belongs to. All parts are logs,
+so that they add up to the log forecast and multiply, as percentages, to the forecast.
 """
 
 import math
@@ -55,6 +56,11 @@ PARTS: dict[str, tuple[str, ...]] = {
         "volatility_98",
     ),
 }  # fmt: skip
+# The part that each of the chain's effects belongs to (`effects.Effects.of_chain`).
+OF_CHAIN = {
+    "month": "day_of_month", "before": "holidays", "after": "holidays", "feast": "holidays",
+    "season": "season",
+}  # fmt: skip
 COLUMNS = ["cutoff", "store_id", "date", "forecast", "usual_day", *PARTS, "explanation"]
 
 # Days that make an anchor: as many of one kind as in its mean (`sql/features/profiles.sql`).
@@ -76,8 +82,12 @@ def explain(member: LightGBM, asked: Frames) -> pd.DataFrame:
         are in EUR; the columns of `PARTS` are logs, which added to the log of the usual day make
         the log of the forecast.
     """
+    reference = member.reference
+    assert reference is not None, "the member is fitted"
     rows = asked.rows[asked.rows["is_open"]].reset_index(drop=True)
-    usual_day, parts = _split_anchors(rows, asked.history, anchors(rows, member.typical))
+    usual_day, parts = _split_anchors(rows, asked.history, anchors(rows, reference.typical))
+    for name, added in reference.added(rows).items():
+        parts[OF_CHAIN[name]] += added
     matrix = model_matrix(rows)
     groups = part_numbers(list(matrix.columns))
     for booster in member.boosters if len(rows) else ():

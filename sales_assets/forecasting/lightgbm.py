@@ -1,8 +1,8 @@
 """Gradient-boosted trees, with the store as a native category."""
 
-import json
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar, Self
 
 import lightgbm
@@ -10,18 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sales_assets.forecasting.frames import (
-    CATEGORIES,
-    LABEL,
-    Frames,
-    anchors,
-    model_matrix,
-    typical_anchor,
-)
+from sales_assets.forecasting import effects as effects_module
+from sales_assets.forecasting import reference as reference_module
+from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, model_matrix
 from sales_assets.forecasting.member import Member
+from sales_assets.forecasting.reference import Reference
 from sales_assets.settings import LightGBMSettings, Settings
 
-TYPICAL = "typical_anchor.json"
 CATEGORICAL = [*CATEGORIES, "store_id"]
 
 
@@ -43,16 +38,20 @@ def recency_weights(
 
 
 class LightGBM(Member):
-    """LightGBM on log sales relative to the anchor, averaged over seeds."""
+    """LightGBM on log sales relative to anchor and calendar, averaged over seeds."""
 
     name: ClassVar[str] = "lightgbm"
+    parts: ClassVar[tuple[ModuleType, ...]] = (effects_module, reference_module)
 
     def __init__(
-        self, settings: Settings, boosters: list[Any] | None = None, typical: float = np.nan
+        self,
+        settings: Settings,
+        boosters: list[Any] | None = None,
+        reference: Reference | None = None,
     ) -> None:
         super().__init__(settings)
         self.boosters: list[Any] = boosters or []
-        self.typical = typical
+        self.reference = reference
 
     @property
     def parameters(self) -> LightGBMSettings:
@@ -60,16 +59,16 @@ class LightGBM(Member):
         return self.settings.lightgbm
 
     def fit(self, known: Frames, cutoff: date) -> Self:
-        """Boost on every learnable row with a known anchor; the anchor is the initial score."""
+        """Boost on every learnable row with a known anchor; the reference is the initial score."""
         rows = known.rows[known.rows["anchor"].notna()]
+        self.reference = Reference.fit(Frames(rows, known.history), cutoff)
         data = lightgbm.Dataset(
             model_matrix(rows),
-            label=rows[LABEL].to_numpy(dtype=np.float64) - anchors(rows),
+            label=rows[LABEL].to_numpy(dtype=np.float64) - self.reference.at(rows),
             weight=recency_weights(rows["date"], cutoff, self.parameters.half_life_days),
             categorical_feature=CATEGORICAL,
             free_raw_data=False,
         )
-        self.typical = typical_anchor(rows)
         self.boosters = [
             lightgbm.train(self.params(seed), data, num_boost_round=self.parameters.trees)
             for seed in range(self.settings.seed, self.settings.seed + self.parameters.seeds)
@@ -77,23 +76,25 @@ class LightGBM(Member):
         return self
 
     def predict(self, asked: Frames) -> NDArray[np.float64]:
-        """Add what the boosters say to the anchor."""
+        """Add what the boosters say to the reference."""
+        assert self.reference is not None, "fit or load comes first"
         matrix = model_matrix(asked.rows)
         ratios = [booster.predict(matrix, num_threads=1) for booster in self.boosters]
-        return anchors(asked.rows, self.typical) + np.mean(ratios, axis=0)
+        return self.reference.at(asked.rows) + np.mean(ratios, axis=0)
 
     def save(self, directory: Path) -> None:
-        """Write each booster in LightGBM's own text format."""
+        """Write each booster in LightGBM's own text format, and the reference."""
+        assert self.reference is not None, "fit comes first"
         for number, booster in enumerate(self.boosters):
             booster.save_model(directory / f"booster_{number:03d}.txt")
-        (directory / TYPICAL).write_text(json.dumps(self.typical), encoding="utf-8")
+        self.reference.save(directory)
 
     @classmethod
     def load(cls, directory: Path, settings: Settings) -> Self:
-        """Read the boosters."""
+        """Read the boosters and the reference."""
         files = sorted(directory.glob("booster_*.txt"))
-        typical = json.loads((directory / TYPICAL).read_text(encoding="utf-8"))
-        return cls(settings, [lightgbm.Booster(model_file=file) for file in files], typical)
+        boosters = [lightgbm.Booster(model_file=file) for file in files]
+        return cls(settings, boosters, Reference.load(directory))
 
     def params(self, seed: int) -> dict[str, Any]:
         """Return the settings in LightGBM's own words."""

@@ -19,9 +19,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sales_assets.forecasting import effects as effects_module
+from sales_assets.forecasting import reference as reference_module
 from sales_assets.forecasting import windows as windows_module
-from sales_assets.forecasting.frames import Frames, anchors
+from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.member import Member
+from sales_assets.forecasting.reference import Reference
 from sales_assets.forecasting.windows import (
     PAST_INPUTS,
     UNKNOWN_STORE,
@@ -103,8 +106,8 @@ class LSTM(Member):
     """An encoder-decoder of LSTM layers on windows of all stores, averaged over seeds.
 
     The encoder reads the last weeks of a store, the decoder the plan of the coming days in both
-    directions, beside an embedding of the store; it gives the log ratio to the anchor of all days
-    at once. Closed days have no part in the loss.
+    directions, beside an embedding of the store; it gives the log ratio to the reference, which is
+    made of anchor and calendar, of all days at once. Closed days have no part in the loss.
 
     Sources: Hochreiter and Schmidhuber (1997), Long short-term memory; Sutskever, Vinyals and Le
     (2014), Sequence to sequence learning with neural networks; Guo and Berkhahn (2016), Entity
@@ -112,7 +115,7 @@ class LSTM(Member):
     """
 
     name: ClassVar[str] = "lstm"
-    parts: ClassVar[tuple[ModuleType, ...]] = (windows_module,)
+    parts: ClassVar[tuple[ModuleType, ...]] = (windows_module, effects_module, reference_module)
 
     def __init__(
         self,
@@ -120,9 +123,11 @@ class LSTM(Member):
         inputs: Inputs | None = None,
         networks: list[Any] | None = None,
         served: Any = None,
+        reference: Reference | None = None,
     ) -> None:
         super().__init__(settings)
         self.inputs = inputs
+        self.reference = reference
         self.networks = networks or []
         self.served = served
 
@@ -138,17 +143,20 @@ class LSTM(Member):
         """
         rows = known.rows[known.rows["anchor"].notna()]
         self.inputs = Inputs.learn(rows)
+        self.reference = Reference.fit(Frames(rows, known.history), cutoff)
         rows = _sampled(rows, self.parameters.windows, self.settings.seed)
-        windows = self._windows(Frames(rows, known.history))
+        learnt = Frames(rows, known.history)
+        windows = self._windows(learnt, self.reference.at(rows))
         seeds = range(self.settings.seed, self.settings.seed + self.parameters.seeds)
         self.networks = [self._trained(windows, cutoff, seed) for seed in seeds]
         self.served = _served(self.settings.threads, self.networks)
         return self
 
     def predict(self, asked: Frames) -> NDArray[np.float64]:
-        """Add what the networks say to the anchor."""
-        assert self.inputs is not None, "fit or load comes first"
-        windows = self._windows(asked)
+        """Add what the networks say to the reference."""
+        assert self.reference is not None, "fit or load comes first"
+        reference = self.reference.at(asked.rows)
+        windows = self._windows(asked, reference)
         outputs = np.concatenate(
             [
                 self.served.serve(*_batch(windows, np.arange(start, end))).numpy()
@@ -156,7 +164,7 @@ class LSTM(Member):
             ]
         )
         ratios = outputs[windows.window, windows.step].astype(np.float64)
-        return anchors(asked.rows, self.inputs.typical) + ratios
+        return reference + ratios
 
     @classmethod
     def history_read(cls, history: pd.DataFrame, settings: Settings) -> pd.DataFrame:
@@ -164,10 +172,12 @@ class LSTM(Member):
         return recent(history, settings.lstm.past_days)
 
     def save(self, directory: Path) -> None:
-        """Write the inputs' scales, each network's weights, and all of them as a SavedModel."""
+        """Write scales, the reference, each network's weights, and all as a SavedModel."""
         assert self.inputs is not None, "fit or load comes first"
+        assert self.reference is not None, "fit or load comes first"
         text = json.dumps(asdict(self.inputs), indent=1)
         (directory / INPUTS).write_text(text + "\n", encoding="utf-8")
+        self.reference.save(directory)
         for number, network in enumerate(self.networks):
             network.save_weights(directory / f"network_{number:03d}.weights.h5")
         tf = tensorflow(self.settings.threads)
@@ -184,12 +194,13 @@ class LSTM(Member):
         values = json.loads((directory / INPUTS).read_text(encoding="utf-8"))
         inputs = Inputs(**{**values, "stores": tuple(values["stores"])})
         tf = tensorflow(settings.threads)
-        return cls(settings, inputs, served=tf.saved_model.load(str(directory / SAVED_MODEL)))
+        served = tf.saved_model.load(str(directory / SAVED_MODEL))
+        return cls(settings, inputs, served=served, reference=Reference.load(directory))
 
-    def _windows(self, frames: Frames) -> Windows:
+    def _windows(self, frames: Frames, reference: NDArray[np.float64]) -> Windows:
         assert self.inputs is not None, "fit or load comes first"
         return sliding_windows(
-            frames, self.inputs, self.parameters.past_days, self.settings.horizon
+            frames, self.inputs, reference, self.parameters.past_days, self.settings.horizon
         )
 
     def _trained(self, windows: Windows, cutoff: date, seed: int) -> Any:
@@ -298,7 +309,7 @@ class _Training:
 
 
 def _network(tf: Any, chosen: LSTMSettings, inputs: Inputs) -> Any:
-    """Return the untrained network: past, future and store in, log ratios to the anchor out."""
+    """Return the untrained network: past, future and store in, log ratios to the reference out."""
     layers = tf.keras.layers
     past = tf.keras.Input((None, PAST_INPUTS), name="past")
     future = tf.keras.Input((None, inputs.width), name="future")
@@ -317,7 +328,7 @@ def _network(tf: Any, chosen: LSTMSettings, inputs: Inputs) -> Any:
     )
     decoded = layers.Concatenate()([layers.Dropout(chosen.dropout)(decoded), day])
     hidden = layers.Dense(chosen.units // 2, activation="relu")(decoded)
-    # Zeros at first: an untrained network says the anchor.
+    # Zeros at first: an untrained network says the reference.
     ratio = layers.Dense(1, kernel_initializer="zeros")(hidden)
     return tf.keras.Model([past, future, store], ratio[:, :, 0])
 

@@ -1,8 +1,8 @@
 """A random forest as a scikit-learn pipeline."""
 
-import json
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,33 +14,31 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sales_assets.forecasting.frames import (
-    CATEGORIES,
-    LABEL,
-    Frames,
-    anchors,
-    model_matrix,
-    typical_anchor,
-)
+from sales_assets.forecasting import effects as effects_module
+from sales_assets.forecasting import reference as reference_module
+from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, model_matrix
 from sales_assets.forecasting.member import Member
+from sales_assets.forecasting.reference import Reference
 from sales_assets.settings import RandomForestSettings, Settings
 
 FILE = "pipeline.skops"
-TYPICAL = "typical_anchor.json"
 # A forged tree can crash the process; the caller has checked the file's hash. Nothing else is
 # trusted than a tree and the dtype that the imputer remembers.
 TRUSTED = ["sklearn.tree._tree.Tree", "numpy.dtype"]
 
 
 class RandomForest(Member):
-    """Scaled and encoded features into a forest that learns log sales relative to the anchor."""
+    """Scaled and encoded features into a forest; log sales relative to anchor and calendar."""
 
     name: ClassVar[str] = "random_forest"
+    parts: ClassVar[tuple[ModuleType, ...]] = (effects_module, reference_module)
 
-    def __init__(self, settings: Settings, pipeline: Any = None, typical: float = np.nan) -> None:
+    def __init__(
+        self, settings: Settings, pipeline: Any = None, reference: Reference | None = None
+    ) -> None:
         super().__init__(settings)
         self.pipeline = pipeline
-        self.typical = typical
+        self.reference = reference
 
     @property
     def parameters(self) -> RandomForestSettings:
@@ -51,17 +49,19 @@ class RandomForest(Member):
         """Grow the forest on every learnable row with a known anchor."""
         rows = known.rows[known.rows["anchor"].notna()]
         matrix = model_matrix(rows)
-        self.typical = typical_anchor(rows)
+        self.reference = Reference.fit(Frames(rows, known.history), cutoff)
         self.pipeline = self._pipeline(list(matrix.columns), len(matrix))
-        self.pipeline.fit(matrix, rows[LABEL].to_numpy(dtype=np.float64) - anchors(rows))
+        target = rows[LABEL].to_numpy(dtype=np.float64) - self.reference.at(rows)
+        self.pipeline.fit(matrix, target)
         # Threads add trees in the order they finish; one thread keeps the bits the same.
         self.pipeline.set_params(forest__n_jobs=1)
         return self
 
     def predict(self, asked: Frames) -> NDArray[np.float64]:
-        """Add what the forest says to the anchor."""
+        """Add what the forest says to the reference."""
+        assert self.reference is not None, "fit or load comes first"
         ratios: NDArray[np.float64] = self._said(asked).mean(axis=0)
-        return anchors(asked.rows, self.typical) + ratios
+        return self.reference.at(asked.rows) + ratios
 
     def deviation(self, asked: Frames) -> NDArray[np.float64]:
         """Return the standard deviation of what the trees say of each row, in logs."""
@@ -78,15 +78,16 @@ class RandomForest(Member):
         return np.stack([tree.tree_.predict(matrix)[:, 0] for tree in forest.estimators_])
 
     def save(self, directory: Path) -> None:
-        """Write the pipeline with skops."""
+        """Write the pipeline with skops, and the reference."""
+        assert self.reference is not None, "fit comes first"
         skops.io.dump(self.pipeline, directory / FILE)
-        (directory / TYPICAL).write_text(json.dumps(self.typical), encoding="utf-8")
+        self.reference.save(directory)
 
     @classmethod
     def load(cls, directory: Path, settings: Settings) -> Self:
         """Read the pipeline; skops refuses any type that is not trusted."""
-        typical = json.loads((directory / TYPICAL).read_text(encoding="utf-8"))
-        return cls(settings, skops.io.load(directory / FILE, trusted=TRUSTED), typical)
+        pipeline = skops.io.load(directory / FILE, trusted=TRUSTED)
+        return cls(settings, pipeline, Reference.load(directory))
 
     def _pipeline(self, columns: list[str], rows: int) -> Pipeline:
         chosen = self.parameters

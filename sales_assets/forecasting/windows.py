@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, anchors, feature_names
+from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, feature_names
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.int64]
@@ -46,13 +46,11 @@ class Inputs:
         stores: The stores that have a place of their own; others share `UNKNOWN_STORE`.
         mean: Mean of each number, by feature.
         deviation: Standard deviation of each number, by feature.
-        typical: Median anchor, for stores that have never sold.
     """
 
     stores: tuple[int, ...]
     mean: dict[str, float]
     deviation: dict[str, float]
-    typical: float
 
     @classmethod
     def learn(cls, rows: pd.DataFrame) -> Self:
@@ -67,7 +65,6 @@ class Inputs:
             tuple(int(store) for store in sorted(rows["store_id"].unique())),
             {str(name): float(value) for name, value in values.mean().fillna(0.0).items()},
             {str(name): float(value) for name, value in values.std().fillna(0.0).items()},
-            float(rows["anchor"].median()),
         )
 
     @property
@@ -118,7 +115,7 @@ class Windows:
         store: Place of each window's store, shape (windows,).
         past: Days up to the cutoff, oldest first, shape (windows, past days, `PAST_INPUTS`).
         future: Days after it, shape (windows, horizon, width).
-        target: Log sales less the anchor, 0 where not known, shape (windows, horizon).
+        target: Log sales less the reference, 0 where not known, shape (windows, horizon).
         weight: 1 where sales are known, else 0, shape (windows, horizon).
         window: The window of each feature row, shape (rows,).
         step: Its day ahead, from 0, shape (rows,).
@@ -134,12 +131,19 @@ class Windows:
     step: Places
 
 
-def sliding_windows(frames: Frames, inputs: Inputs, past_days: int, horizon: int) -> Windows:
+def sliding_windows(
+    frames: Frames,
+    inputs: Inputs,
+    reference: NDArray[np.float64],
+    past_days: int,
+    horizon: int,
+) -> Windows:
     """Return the windows that feature rows belong to.
 
     Args:
         frames: Feature rows of any number of cutoffs, and the history before each of them.
         inputs: What `Inputs.learn` returned.
+        reference: What each row's target is relative to, in log EUR, shape (rows,).
         past_days: Days of history in a window, the cutoff included.
         horizon: Days ahead; rows further ahead lengthen every window.
     """
@@ -152,7 +156,7 @@ def sliding_windows(frames: Frames, inputs: Inputs, past_days: int, horizon: int
     future = np.zeros((len(keys), days, inputs.width), dtype=np.float32)
     future[window, step] = inputs.of(rows)
     target, weight = (np.zeros((len(keys), days), dtype=np.float32) for _ in range(2))
-    outcome = rows[LABEL].to_numpy(dtype=np.float64) - anchors(rows, inputs.typical)
+    outcome = rows[LABEL].to_numpy(dtype=np.float64) - reference
     known = np.isfinite(outcome)
     target[window[known], step[known]] = outcome[known]
     weight[window[known], step[known]] = 1.0

@@ -90,9 +90,14 @@ def test_percentages_multiply_to_the_forecast(explained):
         assert product == pytest.approx(row["forecast"], rel=1e-9)
 
 
-def test_parts_are_those_of_lightgbm_beside_the_anchors(explained, member, open_rows, future):
+def test_parts_are_those_of_lightgbm_beside_anchors_and_calendar(
+    explained, member, open_rows, future
+):
     """Told twice: by LightGBM's own contributions, and by loops over the days of the store."""
     matrix = model_matrix(open_rows)
+    chain = {
+        name: effect / 2 for name, effect in member.reference.effects.of_chain(open_rows).items()
+    }
     own = np.mean(
         [booster.predict(matrix, pred_contrib=True) for booster in member.boosters], axis=0
     )
@@ -114,6 +119,9 @@ def test_parts_are_those_of_lightgbm_beside_the_anchors(explained, member, open_
         like_it = np.mean(alike[:ALIKE])
         beside = {"weekday": on_weekday - usual, "promotion": like_it - on_weekday}
         beside["level_and_trend"] = row["anchor"] - like_it + own[place, -1]
+        beside["day_of_month"] = chain["month"][place]
+        beside["holidays"] = sum(chain[name][place] for name in ("before", "after", "feast"))
+        beside["season"] = chain["season"][place]
         told = explained.iloc[place]
         assert told["usual_day"] == pytest.approx(math.exp(usual))
         for part, features in PARTS.items():
@@ -165,7 +173,7 @@ def test_a_store_without_history_is_explained(member, future, open_rows):
     result = explain(member, asked)
 
     assert not result.isna().any().any()
-    np.testing.assert_allclose(result["usual_day"], math.exp(member.typical))
+    np.testing.assert_allclose(result["usual_day"], math.exp(member.reference.typical))
     np.testing.assert_allclose(np.log(result["forecast"]), member.predict(asked), atol=1e-9)
 
 

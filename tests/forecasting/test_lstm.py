@@ -88,19 +88,25 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(one, two):
         assert (weights != other).any()
 
 
+def windows_of(frames, member):
+    reference = member.reference.at(frames.rows)
+    past_days, horizon = member.parameters.past_days, member.settings.horizon
+    return sliding_windows(frames, member.inputs, reference, past_days, horizon)
+
+
 def outputs(network, windows):
     return np.asarray(network([windows.past, windows.future, windows.store], training=False))
 
 
-def test_networks_of_several_seeds_are_averaged(two, one, asked, settings):
-    windows = sliding_windows(asked, two.inputs, settings.lstm.past_days, settings.horizon)
+def test_networks_of_several_seeds_are_averaged(two, one, asked):
+    windows = windows_of(asked, two)
     first, second = (outputs(network, windows) for network in two.networks)
     mean = (first + second) / 2
 
     assert np.abs(first - second).max() > 1e-4
     served = two.served.serve(windows.past, windows.future, windows.store).numpy()
     np.testing.assert_allclose(served, mean, atol=1e-6)
-    expected = anchors(asked.rows, two.inputs.typical) + mean[windows.window, windows.step]
+    expected = two.reference.at(asked.rows) + mean[windows.window, windows.step]
     np.testing.assert_allclose(two.predict(asked), expected, atol=1e-6)
     assert (one.predict(asked) != two.predict(asked)).any()
 
@@ -164,7 +170,7 @@ def test_no_more_windows_are_drawn_than_are_asked_for(known):
 
 
 def test_recent_windows_count_more_and_a_day_counts_one_on_average(known, cutoff, two, settings):
-    windows = sliding_windows(known, two.inputs, settings.lstm.past_days, settings.horizon)
+    windows = windows_of(known, two)
     short = settings.lstm.model_copy(update={"half_life_days": 28})
     weights = lstm._weights(windows, np.datetime64(cutoff), short)
 
@@ -179,9 +185,9 @@ def test_recent_windows_count_more_and_a_day_counts_one_on_average(known, cutoff
     assert by_cutoff[month_before] == pytest.approx(by_cutoff[newest] / 2)
 
 
-def test_an_untrained_network_says_the_anchor(one, asked, settings):
+def test_an_untrained_network_says_the_reference(one, asked, settings):
     network = lstm._network(tensorflow(1), settings.lstm, one.inputs)
-    windows = sliding_windows(asked, one.inputs, settings.lstm.past_days, settings.horizon)
+    windows = windows_of(asked, one)
 
     assert not outputs(network, windows).any()
 
@@ -228,14 +234,14 @@ def test_a_store_without_any_history_is_forecast(two, asked):
     forecast = two.predict(Frames(rows, asked.history[asked.history["store_id"] == 999]))
 
     assert np.isfinite(forecast).all()
-    assert np.abs(forecast - two.inputs.typical).max() < 1
+    assert np.abs(forecast - two.reference.typical).max() < 1
 
 
 def test_the_saved_model_answers_in_a_process_that_knows_tensorflow_alone(two, asked, tmp_path):
     two.save(tmp_path)
     of_one = asked.rows["store_id"] == 5
     frames = Frames(asked.rows[of_one], asked.history[asked.history["store_id"] == 5])
-    windows = sliding_windows(frames, two.inputs, two.parameters.past_days, 42)
+    windows = windows_of(frames, two)
     np.savez(
         tmp_path / "question.npz", past=windows.past, future=windows.future, store=windows.store
     )
@@ -257,7 +263,7 @@ def test_the_saved_model_answers_in_a_process_that_knows_tensorflow_alone(two, a
 
     assert told["imported"] == []
     assert np.shape(told["answer"]) == (1, 42)
-    expected = two.predict(frames) - anchors(frames.rows)
+    expected = two.predict(frames) - two.reference.at(frames.rows)
     np.testing.assert_allclose(
         np.array(told["answer"])[windows.window, windows.step], expected, atol=1e-6
     )
@@ -281,6 +287,7 @@ def test_scales_and_the_weights_of_each_network_are_saved_beside_it(two, tmp_pat
     assert loaded.inputs == two.inputs
     assert {path.name for path in tmp_path.iterdir()} == {
         "inputs.json", "network_000.weights.h5", "network_001.weights.h5", "saved_model",
+        "typical_anchor.json", "calendar.parquet", "effects.parquet", "season.parquet",
     }  # fmt: skip
     network = lstm._network(tensorflow(1), settings.lstm, two.inputs)
     network.load_weights(tmp_path / "network_001.weights.h5")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sales_assets.forecasting.features import backtest_cutoffs, last_sales_day
-from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames
+from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, anchors
 from sales_assets.forecasting.windows import (
     LEVEL_DAYS,
     PAST_INPUTS,
@@ -284,6 +284,8 @@ KNOWN = frame(
     + [row(1, "2015-01-19", h, unknown=float(h) if h > 4 else None) for h in range(1, 15)]
     + [row(2, "2015-01-12", h, level=100.0 if h == 3 else 1.0) for h in range(1, 15)]
 )
+# The anchor of a store that has never sold.
+TYPICAL = 8.2
 NUMBERS = ["is_promo", "anchor", "level", "constant", "unknown", "h"]
 
 
@@ -301,7 +303,6 @@ def test_numbers_are_scaled_by_what_was_known(inputs):
         assert inputs.mean[name] == pytest.approx(mean)
         assert inputs.deviation[name] == pytest.approx((squares / (len(values) - 1)) ** 0.5)
     assert inputs.stores == (1, 2)
-    assert inputs.typical == pytest.approx(8.2)
 
 
 def expected_inputs(one, inputs):
@@ -335,7 +336,9 @@ ASKED = frame(
 
 @pytest.mark.parametrize("rows", [KNOWN, ASKED], ids=["known", "asked"])
 def test_windows_are_what_a_loop_over_rows_says(history, inputs, rows):
-    windows = sliding_windows(Frames(rows, history), inputs, PAST_DAYS, HORIZON)
+    windows = sliding_windows(
+        Frames(rows, history), inputs, anchors(rows, TYPICAL), PAST_DAYS, HORIZON
+    )
     keys = sorted({(one.cutoff, one.store_id) for one in rows.itertuples()})
     days = max(HORIZON, rows["h"].max())
     future = np.zeros((len(keys), days, inputs.width))
@@ -347,7 +350,7 @@ def test_windows_are_what_a_loop_over_rows_says(history, inputs, rows):
         future[place] = expected_inputs(one, inputs)
         label = getattr(one, LABEL)
         if not pd.isna(label):
-            target[place] = label - (inputs.typical if pd.isna(one.anchor) else one.anchor)
+            target[place] = label - (TYPICAL if pd.isna(one.anchor) else one.anchor)
             weight[place] = 1
 
     assert list(zip(windows.cutoff, windows.store, strict=True)) == [
@@ -364,7 +367,9 @@ def test_windows_are_what_a_loop_over_rows_says(history, inputs, rows):
 
 
 def test_a_window_near_the_last_known_day_is_empty_after_it(history, inputs):
-    windows = sliding_windows(Frames(KNOWN, history), inputs, PAST_DAYS, HORIZON)
+    windows = sliding_windows(
+        Frames(KNOWN, history), inputs, anchors(KNOWN, TYPICAL), PAST_DAYS, HORIZON
+    )
 
     partial = windows.weight.sum(axis=1) == 5
     assert partial.sum() == 1
@@ -374,7 +379,9 @@ def test_a_window_near_the_last_known_day_is_empty_after_it(history, inputs):
 
 
 def test_rows_further_ahead_than_the_horizon_lengthen_every_window(history, inputs):
-    windows = sliding_windows(Frames(ASKED, history), inputs, PAST_DAYS, HORIZON)
+    windows = sliding_windows(
+        Frames(ASKED, history), inputs, anchors(ASKED, TYPICAL), PAST_DAYS, HORIZON
+    )
 
     assert windows.future.shape == (4, 15, inputs.width)
     assert windows.target.shape == windows.weight.shape == (4, 15)
@@ -423,7 +430,7 @@ def test_windows_of_the_sample_hold_every_row_at_its_step(training, con, setting
     cutoff = backtest_cutoffs(last_sales_day(con), settings)[-1]
     known, asked = training.known_at(cutoff), training.asked_at(cutoff)
     inputs = Inputs.learn(known.rows)
-    windows = sliding_windows(asked, inputs, PAST_DAYS, settings.horizon)
+    windows = sliding_windows(asked, inputs, anchors(asked.rows), PAST_DAYS, settings.horizon)
 
     np.testing.assert_array_equal(
         windows.future[windows.window, windows.step], inputs.of(asked.rows)

@@ -108,7 +108,7 @@ def _squared_errors(window: Window, settings: Settings, features: list[str], say
     started = time.perf_counter()
     booster = boosted(window, settings, Terms(features=features))
     log_ratio = booster.predict(window.asked[features], num_threads=1)
-    squared: Array = (1 - np.exp(window.asked_anchor + log_ratio) / window.sales) ** 2
+    squared: Array = (1 - np.exp(window.asked_reference + log_ratio) / window.sales) ** 2
     log.info(
         "ablation from %s: %s RMSPE %.4f, %.0f s",
         window.cutoff, says, np.sqrt(squared.mean()), time.perf_counter() - started,

@@ -96,7 +96,7 @@ def permuted(
     size = min(settings.studies.rows, len(window.asked))
     sample = np.sort(rng.choice(len(window.asked), size, replace=False))
     matrix = window.asked.iloc[sample].reset_index(drop=True)
-    anchor, sales = window.asked_anchor[sample], window.sales[sample]
+    anchor, sales = window.asked_reference[sample], window.sales[sample]
 
     def error(shuffled: pd.DataFrame) -> float:
         return metrics.rmspe(sales, np.exp(anchor + predict(shuffled)))

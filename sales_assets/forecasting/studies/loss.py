@@ -57,13 +57,13 @@ class Loss:
         """Fit as of the window's cutoff and return the forecasts of its days, in EUR."""
         if self.weight is None:
             booster = boosted(window, settings, Terms(parameters=self.parameters))
-            return np.exp(window.asked_anchor + _predicted(booster, window))
+            return np.exp(window.asked_reference + _predicted(booster, window))
         ratio = np.exp(window.known_log_ratio)
-        weight = self.weight(np.exp(window.known_anchor), ratio)
+        weight = self.weight(np.exp(window.known_reference), ratio)
         # Of mean 1, so that the L2 penalty on leaves means the same under every loss.
         terms = Terms(label=ratio, weight=weight / weight.mean(), parameters=self.parameters)
         predicted = _predicted(boosted(window, settings, terms), window)
-        forecast: Array = np.exp(window.asked_anchor) * np.maximum(predicted, SMALLEST_RATIO)
+        forecast: Array = np.exp(window.asked_reference) * np.maximum(predicted, SMALLEST_RATIO)
         return forecast
 
 

@@ -4,6 +4,9 @@ Trials are kept in an SQLite file, which survives a kill at any moment: what was
 marked as failed and tried again. A study belongs to its data, cutoffs and fixed settings; other
 data begin another study, and the old one stays in the table.
 
+Searched is what fits into the time of a refresh: the number of trees stays as it is set, and what
+else makes a fit slower is bounded.
+
 Source: Akiba et al. (2019), Optuna: a next-generation hyperparameter optimization framework.
 """
 
@@ -177,19 +180,17 @@ def _mean_error(
 
 
 def _lightgbm(trial: Trial, settings: Settings) -> LightGBMSettings:
+    # Rounds are what a refresh has time for: more of them at a lower rate are seldom worse.
     now = settings.lightgbm
-    rate = _rounded(
-        trial.suggest_float("learning_rate", *_around(now.learning_rate, 0.02, 0.1), log=True)
-    )
-    # Rounds times rate: how much is learnt in all, whatever the steps.
-    whole = now.trees * now.learning_rate
-    learnt = trial.suggest_float("trees_times_rate", 0.4 * whole, 2.5 * whole, log=True)
     half_lives = sorted({180, 365, 730, now.half_life_days} - {None}, key=lambda days: days or 0)
     return now.model_copy(
         update={
-            "learning_rate": rate,
-            "trees": max(1, round(learnt / rate)),
-            "leaves": trial.suggest_int("leaves", *_around(now.leaves, 8, 192), log=True),
+            "learning_rate": _rounded(
+                trial.suggest_float(
+                    "learning_rate", *_around(now.learning_rate, 0.02, 0.12), log=True
+                )
+            ),
+            "leaves": trial.suggest_int("leaves", *_around(now.leaves, 12, 64), log=True),
             "min_rows_in_leaf": trial.suggest_int(
                 "min_rows_in_leaf", *_around(now.min_rows_in_leaf, 10, 400), log=True
             ),
@@ -208,18 +209,19 @@ def _lightgbm(trial: Trial, settings: Settings) -> LightGBMSettings:
 
 
 def _random_forest(trial: Trial, settings: Settings) -> RandomForestSettings:
-    # More trees are never worse, only slower: their number is not tuned.
+    # More trees are never worse, only slower: their number is not tuned. Neither are rows and
+    # features beyond what a refresh has time for.
     now = settings.random_forest
     return now.model_copy(
         update={
             "min_samples_leaf": trial.suggest_int(
-                "min_samples_leaf", *_around(now.min_samples_leaf, 1, 40), log=True
+                "min_samples_leaf", *_around(now.min_samples_leaf, 1, 20), log=True
             ),
             "max_features": _rounded(
-                trial.suggest_float("max_features", *_around(now.max_features, 0.05, 0.8))
+                trial.suggest_float("max_features", *_around(now.max_features, 0.05, 0.5))
             ),
             "rows_per_tree": trial.suggest_int(
-                "rows_per_tree", *_around(now.rows_per_tree, 5_000, 120_000), log=True
+                "rows_per_tree", *_around(now.rows_per_tree, 10_000, 60_000), log=True
             ),
         }
     )
@@ -235,12 +237,10 @@ def _as_trial(model: str, settings: Settings) -> dict[str, Any]:
     """Return the settings of now as a trial's parameters."""
     now = getattr(settings, model)
     values: dict[str, Any] = now.model_dump()
+    del values["trees"]
     if isinstance(now, LightGBMSettings):
-        values["trees_times_rate"] = now.trees * now.learning_rate
         values["l2"] = max(now.l2, SMALLEST_L2)
-        del values["trees"], values["seeds"]
-    else:
-        del values["trees"]
+        del values["seeds"]
     return values
 
 

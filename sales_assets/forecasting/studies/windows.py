@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sales_assets.forecasting.frames import LABEL, Frames, anchors, model_matrix, typical_anchor
+from sales_assets.forecasting.frames import LABEL, Frames, model_matrix
 from sales_assets.forecasting.lightgbm import CATEGORICAL, LightGBM, recency_weights
+from sales_assets.forecasting.reference import Reference
 from sales_assets.settings import Settings
 
 Array = NDArray[np.float64]
@@ -25,9 +26,9 @@ class Window:
         cutoff: Last day that is learnt from.
         known: Features of the rows to learn from; `known_log_ratio` is their target.
         known_days: Their dates.
-        known_anchor: Their anchors, in log EUR.
+        known_reference: What their forecasts are relative to (`Reference.at`), in log EUR.
         asked: Features of the days to be judged by.
-        asked_anchor: Their anchors, in log EUR.
+        asked_reference: What their forecasts are relative to, in log EUR.
         keys: Their cutoff, store_id, date and h.
         sales: What they sold, in EUR.
     """
@@ -35,10 +36,10 @@ class Window:
     cutoff: date
     known: pd.DataFrame
     known_days: pd.Series
-    known_anchor: Array
+    known_reference: Array
     known_log_ratio: Array
     asked: pd.DataFrame
-    asked_anchor: Array
+    asked_reference: Array
     keys: pd.DataFrame
     sales: Array
 
@@ -46,19 +47,20 @@ class Window:
 def windows(frames: Frames, cutoffs: list[date]) -> Iterator[Window]:
     """Yield the windows one by one, oldest first; one at a time is in memory."""
     for cutoff in cutoffs:
-        known = frames.known_at(cutoff).rows
-        known = known[known["anchor"].notna()]
+        past = frames.known_at(cutoff)
+        known = past.rows[past.rows["anchor"].notna()]
+        reference = Reference.fit(Frames(known, past.history), cutoff)
         asked = frames.asked_at(cutoff).rows
         asked = asked[asked[LABEL].notna()]
-        anchor = anchors(known)
+        anchor = reference.at(known)
         yield Window(
             cutoff=cutoff,
             known=model_matrix(known),
             known_days=known["date"],
-            known_anchor=anchor,
+            known_reference=anchor,
             known_log_ratio=known[LABEL].to_numpy(dtype=np.float64) - anchor,
             asked=model_matrix(asked),
-            asked_anchor=anchors(asked, typical_anchor(known)),
+            asked_reference=reference.at(asked),
             keys=asked[["cutoff", "store_id", "date", "h"]].reset_index(drop=True),
             sales=np.exp(asked[LABEL].to_numpy(dtype=np.float64)),
         )

@@ -66,14 +66,14 @@ def test_a_row_is_what_a_plain_fit_and_a_loop_give(table, training, cutoffs, bot
     cutoff, window = cutoffs[0], both[0]
     rows = training.known_at(cutoff).rows
     rows = rows[rows["anchor"].notna()]
-    anchor, sales = np.exp(rows["anchor"].astype("float64")), np.exp(rows[LABEL].astype("float64"))
-    weight = anchor**2 / (anchor**2).mean()
+    start, sales = np.exp(window.known_reference), np.exp(rows[LABEL].astype("float64"))
+    weight = start**2 / (start**2).mean()
     age = (pd.Timestamp(cutoff) - rows["date"]).dt.days
     booster = lightgbm.train(
         LightGBM(tiny).params(tiny.seed),
         lightgbm.Dataset(
             window.known,
-            label=sales / anchor,
+            label=sales / start,
             weight=weight * 0.5 ** (age / tiny.lightgbm.half_life_days),
             categorical_feature=CATEGORICAL,
         ),
@@ -81,7 +81,7 @@ def test_a_row_is_what_a_plain_fit_and_a_loop_give(table, training, cutoffs, bot
     )
     squared, absolute, total, volume = 0.0, 0.0, 0.0, 0.0
     ratios = booster.predict(window.asked)
-    for ratio, a, y in zip(ratios, np.exp(window.asked_anchor), window.sales, strict=True):
+    for ratio, a, y in zip(ratios, np.exp(window.asked_reference), window.sales, strict=True):
         squared += (1 - ratio * a / y) ** 2
         absolute += abs(y - ratio * a)
         total += y
