@@ -83,7 +83,10 @@ def test_a_killed_run_of_the_ui_is_closed_without_hands(home: Path, deliveries: 
         pool = instance.event_log_storage.get_concurrency_info(WRITER_POOL)
     assert (run.status, pool.active_slot_count) == (dg.DagsterRunStatus.FAILURE, 0)
     assert tick(home) == "No run was killed."
-    assert "ok       no run was killed" in sales(home, "doctor").text
+    diagnosis = sales(home, "doctor").text
+    assert "ok       no run was killed" in diagnosis
+    assert f"PROBLEM  The newest refresh, run {run.run_id[:8]} of " in diagnosis
+    assert "failed: The run's process was killed. Once that is mended" in diagnosis
 
 
 def test_a_run_that_is_being_started_is_closed_only_when_it_never_came_to_work(
@@ -100,6 +103,21 @@ def test_a_run_that_is_being_started_is_closed_only_when_it_never_came_to_work(
     assert "Run abcdef12 is just being started in the Dagster UI" in refused.sentence
     assert tick(home) == "No run was killed."
     monkeypatch.setattr(runs, "MOST_STARTING", timedelta(0))
+    assert tick(home) == "Closed: abcdef12."
+
+
+def test_a_run_that_never_came_to_work_is_closed_also_when_the_clock_has_jumped_back(
+    home: Path,
+) -> None:
+    runs.prepare_instance(Settings.load())
+    with instance_of(home) as instance:
+        instance.add_run(
+            dg.DagsterRun(
+                "weekly_refresh", run_id="abcdef12" * 4, status=dg.DagsterRunStatus.STARTING
+            )
+        )
+        with instance.run_storage.connect() as con:
+            con.exec_driver_sql("update runs set update_timestamp = '2040-01-01 00:00:00'")
     assert tick(home) == "Closed: abcdef12."
 
 
