@@ -41,7 +41,7 @@ def _told_plainly() -> Iterator[None]:
     except click.UsageError as error:
         asked = error.ctx.command_path if error.ctx else "sales"
         mistake = error.format_message().rstrip(".")
-        _stop(f"{mistake}; `{asked} --help` tells what can be asked.", error.exit_code)
+        _stop(f"{mistake} (`{asked} --help` tells what can be asked).", error.exit_code)
     except BrokenPipeError:
         # Whoever read the output has enough of it.
         raise

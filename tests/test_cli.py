@@ -92,10 +92,10 @@ def test_a_mistake_gets_one_sentence_on_stderr(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["frobnicate"], "No such command 'frobnicate'; `sales --help` tells"),
-        (["--bogus"], "No such option '--bogus'; `sales --help` tells"),
-        (["models", "demote"], "No such command 'demote'; `sales models --help` tells"),
-        (["query"], "Missing argument 'SQL'; `sales query --help` tells"),
+        (["frobnicate"], "No such command 'frobnicate' (`sales --help` tells"),
+        (["--bogus"], "No such option '--bogus' (`sales --help` tells"),
+        (["models", "demote"], "Did you mean 'promote'? (`sales models --help` tells"),
+        (["query"], "Missing argument 'SQL' (`sales query --help` tells"),
         (["query", "select 1", "--format", "xml"], "'xml' is not one of 'table', 'csv', 'json'"),
         (["forecast", "--store", "one"], "'one' is not a valid integer"),
         (["refresh", "--horizon", "99"], "'--horizon': 99 is not in the range 1<=x<=56"),
@@ -107,11 +107,11 @@ def test_a_mistake_gets_one_sentence_on_stderr(
 def test_a_command_that_is_not_understood_gets_one_sentence_too(
     arguments: list[str], sentence: str
 ) -> None:
-    done = CliRunner().invoke(main, arguments)
+    done = CliRunner().invoke(main, arguments, prog_name="sales")
     assert done.exit_code == 2
     assert not done.stdout
     assert done.stderr.startswith("sales: ")
-    assert done.stderr.endswith("--help` tells what can be asked.\n")
+    assert done.stderr.endswith("--help` tells what can be asked).\n")
     assert len(done.stderr.splitlines()) == 1
     assert sentence in done.stderr
 
