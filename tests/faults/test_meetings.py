@@ -50,6 +50,18 @@ def test_a_run_of_the_ui_does_not_begin_while_a_command_holds_the_home(
     assert command.wait().exit_status == 0
 
 
+def test_of_two_commands_at_once_the_second_names_the_first(
+    home: Path, deliveries: Deliveries
+) -> None:
+    with held(home, steps=["delivery"], source=deliveries.former, at=LOADING) as command:
+        for arguments in (("refresh", "--source", str(deliveries.former)), ("models", "rollback")):
+            assert sales(home, *arguments).sentence == (
+                f"sales: Process {command.process.pid} is refreshing {home}; wait until it has "
+                "finished."
+            )
+    assert command.wait().exit_status == 0
+
+
 def test_a_command_does_not_begin_while_a_run_of_the_ui_is_under_way(
     home: Path, deliveries: Deliveries
 ) -> None:
