@@ -162,7 +162,7 @@ class Failure:
 
 
 def newest_failure(settings: Settings) -> Failure | None:
-    """Return how the newest refresh or publication failed, or nothing if it did not.
+    """Return how the newest refresh or publication failed, or nothing if one has succeeded since.
 
     One of a delivery that came by `incoming` is tried again, or told of by its report.
     """
@@ -171,11 +171,16 @@ def newest_failure(settings: Settings) -> Failure | None:
         dg.DagsterInstance.from_config(str(settings.dagster_home.absolute())) as instance,
     ):
         records = instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=RUNS_LOOKED_AT)
-        newest = next((each for each in records if each.dagster_run.job_name != STUDIES), None)
-        if newest is None or newest.dagster_run.status != dg.DagsterRunStatus.FAILURE:
+        records = [each for each in records if each.dagster_run.job_name != STUDIES]
+        if not records or records[0].dagster_run.status != dg.DagsterRunStatus.FAILURE:
             return None
-        run = newest.dagster_run
-        if DELIVERY_TAG in run.tags:
+        newest, run = records[0], records[0].dagster_run
+        # One that slipped past the queue ends at once, beside the one that is under way.
+        is_mended = any(
+            each.dagster_run.is_success and each.update_timestamp > newest.update_timestamp
+            for each in records
+        )
+        if is_mended or DELIVERY_TAG in run.tags:
             return None
         events = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
         reason = what_failed([event for event in events if event], settings)
@@ -280,7 +285,7 @@ def _before_any_step(event: dg.DagsterEvent) -> str:
     while error.cause:
         error = error.cause
     # The name of its class comes first, as in a traceback.
-    return error.message.strip().removeprefix(f"{error.cls_name}: ")
+    return error.message.strip().split(f"{error.cls_name}: ", 1)[-1]
 
 
 def failed_checks(events: Iterable[dg.DagsterEvent]) -> str:

@@ -43,11 +43,15 @@ def test_a_run_of_the_ui_does_not_begin_while_a_command_holds_the_home(
     with held(home, steps=["delivery"], source=deliveries.former, at=LOADING) as command:
         other = Command(home, steps=["cleaned__stores"], is_foreign=True).wait()
         assert "failed as" in other.last_line
-        with instance_of(home) as instance:
-            told = [str(event) for event in instance.all_logs(other.last_line.split()[-1])]
-        sentence = f"Process {command.process.pid} is refreshing {home}; wait until it has finished"
-        assert any(sentence in line for line in told)
+        settings = Settings(home=home)
+        failure = runs.newest_failure(settings)
+        assert failure is not None
+        assert failure.run_id == other.last_line.split()[-1]
+        assert failure.reason == (
+            f"Process {command.process.pid} is refreshing {home}; wait until it has finished."
+        )
     assert command.wait().exit_status == 0
+    assert runs.newest_failure(settings) is None
 
 
 def test_of_two_commands_at_once_the_second_names_the_first(
