@@ -53,7 +53,7 @@ dev: setup ## Open the Dagster UI on port 3000
 serve: setup ## Answer over HTTP on port 8000
 	@$(BIN)/sales serve --home $(if $(wildcard $(DEMO)/serving/release.json),$(DEMO),var)
 
-bench: setup ## Measure a full-size refresh, features, insights and checks, other sizes, the LSTM's answers, every model beside others, the service
+bench: setup ## Measure a full-size refresh, features, insights and checks, other sizes, eight weeks, the LSTM's answers, every model beside others, the service
 	@$(BIN)/python -m benchmarks.refresh
 	@echo
 	@$(BIN)/python -m benchmarks.features
@@ -63,6 +63,8 @@ bench: setup ## Measure a full-size refresh, features, insights and checks, othe
 	@$(BIN)/python -m benchmarks.insights
 	@echo
 	@$(BIN)/python -m benchmarks.checks
+	@echo
+	@$(BIN)/python -m benchmarks.rehearsal --chart var/weeks.png
 	@echo
 	@$(BIN)/python -m benchmarks.lstm_latency
 	@echo

@@ -243,6 +243,7 @@ def draw(settings: Settings, path: Path) -> None:
         backtest = con.execute(
             f"select * from models.scores {WEEKS_OF_ENSEMBLE}", {"model": ENSEMBLE}
         ).df()
+    path.parent.mkdir(parents=True, exist_ok=True)
     charts.realised(weeks, backtest).savefig(path, dpi=120)
 
 

@@ -1,5 +1,6 @@
 """What must be true of the newest forecasts before people see them."""
 
+import sys
 from itertools import pairwise
 
 import great_expectations as gx
@@ -36,6 +37,9 @@ def build_suites() -> list[gx.ExpectationSuite]:
             ),
             gxe.ExpectColumnValuesToBeBetween(
                 description="Bounds are 0 or more", column="lo_95", min_value=0
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                description="Bounds are finite", column="hi_95", max_value=sys.float_info.max
             ),
             *(
                 gxe.ExpectColumnPairValuesAToBeGreaterThanB(

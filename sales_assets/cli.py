@@ -1,9 +1,10 @@
 """The command `sales`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -12,26 +13,47 @@ from sales_assets.settings import MAX_HORIZON, Settings
 
 FORMATS = ("table", "csv", "json", "parquet")
 ROLES = ("read", "admin")
+PORT = click.IntRange(1, 65_535)
 STUDIES = ("loss", "ablation", "importance", "tuning")
 
 
 class _PlainErrors(click.Group):
-    """Tells what a user can mend in one sentence on stderr, with exit status 1."""
+    """Tells what a user can mend in one sentence on stderr, with another exit status than 0."""
+
+    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
+        with _told_plainly():
+            return super().make_context(*arguments, **named)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _told_plainly():
             return super().invoke(ctx)
-        except SalesError as error:
-            click.echo(f"sales: {error}", err=True)
-            sys.exit(1)
-        except BrokenPipeError:
-            # Whoever read the output has enough of it.
-            raise
-        except OSError as error:
-            # What the machine refuses anywhere else: a directory, a disk, a port.
-            place = f"{error.filename}: " if error.filename else ""
-            click.echo(f"sales: {place}{error.strerror or error}.", err=True)
-            sys.exit(1)
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    try:
+        yield
+    except SalesError as error:
+        _stop(str(error), 1)
+    except click.exceptions.NoArgsIsHelpError:
+        # Who names a group alone is shown its commands.
+        raise
+    except click.UsageError as error:
+        asked = error.ctx.command_path if error.ctx else "sales"
+        mistake = error.format_message().rstrip(".")
+        _stop(f"{mistake} (`{asked} --help` tells what can be asked).", error.exit_code)
+    except BrokenPipeError:
+        # Whoever read the output has enough of it.
+        raise
+    except OSError as error:
+        # What the machine refuses anywhere else: a directory, a disk, a port.
+        place = f"{error.filename}: " if error.filename else ""
+        _stop(f"{place}{error.strerror or error}.", 1)
+
+
+def _stop(sentence: str, exit_status: int) -> NoReturn:
+    click.echo(f"sales: {sentence}", err=True)
+    sys.exit(exit_status)
 
 
 home_option = click.option(
@@ -235,7 +257,7 @@ def _change_champion(settings: Settings, change: Callable[[Any], Any]) -> None:
 
 
 @main.command()
-@click.option("--port", type=int, default=3000, show_default=True)
+@click.option("--port", type=PORT, default=3000, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--source", type=click.Path(path_type=Path), help="What a refresh there loads.")
 @home_option
@@ -252,7 +274,7 @@ def dev(port: int, host: str, source: Path | None, home: Path | None) -> None:
 
 
 @main.command()
-@click.option("--port", type=int, default=8000, show_default=True)
+@click.option("--port", type=PORT, default=8000, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Others need a key.")
 @click.option("--release", "url", help="URL of the home whose releases are copied to this one.")
 @home_option

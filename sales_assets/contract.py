@@ -40,6 +40,10 @@ def as_markdown() -> str:
         "double quotes; the columns' order and their capitals do not matter, and columns that are",
         "not named here are ignored. A later delivery adds days or corrects them.",
         "",
+        "A file is loaded once: one of the same content is left alone when it comes again, also if",
+        "others have changed its rows since then. To go back to it all the same, add an empty line",
+        "at its end.",
+        "",
         "`sales doctor --source DIRECTORY_OR_ZIP` tells what is wrong with a delivery without",
         "loading it.",
     ]

@@ -1,10 +1,12 @@
 """Examination of a home and of a delivery: each fault that a person can mend, with its remedy."""
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
@@ -14,9 +16,11 @@ from sales_assets import leftovers
 from sales_assets.errors import ModelStoreError, SalesError
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.forecasting.release import Release
+from sales_assets.forecasting.retention import members_of, released
 from sales_assets.lock import holder
 from sales_assets.settings import Settings
 from sales_assets.sources import kaggle
+from sales_assets.sources.inbox import Inbox
 from sales_assets.warehouse import (
     connect,
     connect_snapshot,
@@ -28,6 +32,8 @@ from sales_assets.warehouse import (
 )
 
 ENOUGH_DISK_GB = 2
+# A home on another machine's disk may have its times from that one's clock.
+CLOCKS_DIFFER = timedelta(hours=1)
 # Rows of one file and kind of reason that are told line by line.
 ROWS_TOLD = 5
 
@@ -47,7 +53,7 @@ def examine(settings: Settings) -> list[Finding]:
         # What a refresh under way has not finished is no fault of the home.
         is_busy = holder(settings) is not None
         looks += [] if is_busy else [_runs, _leftovers, _warehouse]
-        looks += [_snapshot, _champion, _versions, _release, _quality, _rejected]
+        looks += [_snapshot, _champion, _versions, _release, _quality, _incoming, _rejected]
     return [finding for look in (*looks, _source) for finding in _told(look, settings)]
 
 
@@ -93,7 +99,7 @@ def _runs(settings: Settings) -> Iterator[Finding]:
     """Tell unfinished runs: the lock is free, so that none of them is under way."""
     if not (settings.dagster_home / "dagster.yaml").is_file():
         return
-    from sales_assets.runs import unfinished
+    from sales_assets.runs import newest_failure, unfinished
 
     runs = ", ".join(run_id[:8] for run_id in unfinished(settings))
     if runs:
@@ -104,6 +110,12 @@ def _runs(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding(True, "no run was killed")
+    if failure := newest_failure(settings):
+        yield Finding(
+            False,
+            f"The newest refresh, run {failure.run_id[:8]} of {failure.ended_at:%Y-%m-%d %H:%M} "
+            f"UTC, failed: {failure.reason} Once that is mended, `sales refresh` goes on.",
+        )
 
 
 def _leftovers(settings: Settings) -> Iterator[Finding]:
@@ -137,11 +149,18 @@ def _snapshot(settings: Settings) -> Iterator[Finding]:
         ).fetchall()
     yield Finding(True, f"{stores} stores are forecast from {cutoff} to {last}")
     published = datetime.fromtimestamp(settings.snapshot_path.stat().st_mtime, UTC)
-    days = (datetime.now(UTC) - published).days
-    if days > settings.stale_days:
+    age = datetime.now(UTC) - published
+    if age < -CLOCKS_DIFFER:
         yield Finding(
             False,
-            f"{settings.snapshot_path} was published {days} days ago, on {published:%Y-%m-%d}; "
+            f"{settings.snapshot_path} was published on {published:%Y-%m-%d %H:%M} UTC, which is "
+            "yet to come: this machine's clock is behind; set it, since schedules go by it and "
+            "days after it are refused.",
+        )
+    if age.days > settings.stale_days:
+        yield Finding(
+            False,
+            f"{settings.snapshot_path} was published {age.days} days ago, on {published:%Y-%m-%d}; "
             "look in `sales dev` why no refresh has succeeded since, or run `sales refresh`.",
         )
 
@@ -159,13 +178,36 @@ def _champion(settings: Settings) -> Iterator[Finding]:
 
 
 def _versions(settings: Settings) -> Iterator[Finding]:
-    """Tell the versions that nobody could go back to."""
+    """Tell the versions that nobody could go back to; those in use a refresh makes anew."""
     store = ModelStore(settings.models)
+    used = _in_use(store, settings)
     for path in sorted(settings.models.glob("*/[!.]*/")):
+        name, version = path.parent.name, path.name
         try:
-            store.verified(path.parent.name, path.name)
+            store.verified(name, version)
         except ModelStoreError as error:
-            yield Finding(False, str(error))
+            if (name, version) in used:
+                yield Finding(False, str(error))
+                continue
+            fault = str(error).partition(";")[0].rstrip(".")
+            yield Finding(
+                False,
+                f"{fault}; nothing forecasts with it now. Put it back from a copy, or give the "
+                f"version up by `rm -r {shlex.quote(str(path.absolute()))}`.",
+            )
+
+
+def _in_use(store: ModelStore, settings: Settings) -> set[tuple[str, str]]:
+    """Return name and version of what forecasts or answers, as far as it can be read."""
+    ensembles = released([settings.serving, settings.served])
+    with suppress(ModelStoreError):
+        champion = store.champion()
+        ensembles |= {champion.version} if champion else set()
+    with suppress(ModelStoreError):
+        choice = store.choice()
+        ensembles |= {choice.version, choice.challenger} if choice else set()
+    members = [item for version in ensembles for item in members_of(store, version).items()]
+    return {*((ENSEMBLE, version) for version in ensembles), *members}
 
 
 def _release(settings: Settings) -> Iterator[Finding]:
@@ -179,6 +221,25 @@ def _quality(settings: Settings) -> Iterator[Finding]:
     if not settings.validation_path.is_file():
         yield Finding(
             False, f"There is no {settings.validation_path}; the next `sales refresh` writes it."
+        )
+
+
+def _incoming(settings: Settings) -> Iterator[Finding]:
+    """Tell the deliveries that nobody will take."""
+    inbox = Inbox(settings)
+    names = [*(path.name for path in inbox.taken()), *inbox.arrived()]
+    if not names:
+        return
+    from sales_assets.runs import takes_deliveries
+
+    if takes_deliveries(settings):
+        yield Finding(True, f"a running `sales dev` takes {', '.join(names)} from incoming")
+    else:
+        yield Finding(
+            False,
+            f"{', '.join(names)} in {settings.incoming} waits for `sales dev`, which is not "
+            "running; start it, or move what waits elsewhere and load it by "
+            "`sales refresh --source`.",
         )
 
 

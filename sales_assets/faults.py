@@ -14,6 +14,8 @@ READ_ONLY = re.compile(r"Read-only file system|readonly database", re.IGNORECASE
 # SQLite, which keeps the runs' records, does not say why.
 UNSAID = "disk I/O error"
 LEAST_FREE_BYTES = 10_000_000
+BROKEN_RECORDS = re.compile(r"file is not a database|database disk image is malformed")
+OUT_OF_MEMORY = "Out of Memory Error"
 NEWER = "created with a newer version of DuckDB"
 DAMAGED = re.compile(
     r"Corrupt|not a valid DuckDB database|Could not read enough bytes|replaying WAL|deserializ"
@@ -36,12 +38,37 @@ def of_machine(text: str, settings: Settings) -> str | None:
             f"The disk of {place} is full ({free_bytes / 1e6:,.0f} MB are free); the last results "
             "are untouched. Make room, and run the same command again."
         )
+    if told := of_memory(text, settings):
+        return told
     if READ_ONLY.search(text):
         return (
             f"{home} is on a file system that can only be read; mount it for writing or name "
             "another --home."
         )
     return None
+
+
+def of_memory(text: str, settings: Settings) -> str | None:
+    """Return what an error says of DuckDB's memory, or nothing if there is enough."""
+    if OUT_OF_MEMORY not in text:
+        return None
+    return (
+        f"DuckDB needs more memory than the {settings.memory_limit} that it may use; the last "
+        "results are untouched. Set SALES_MEMORY_LIMIT to more, and run the same command again."
+    )
+
+
+def of_records(text: str, settings: Settings) -> str | None:
+    """Return what an error of SQLite says of the runs' records, or nothing if they are sound."""
+    if not BROKEN_RECORDS.search(text):
+        return None
+    directory = settings.dagster_home.absolute()
+    aside = directory.with_name(f"{directory.name}.damaged")
+    return (
+        f"{directory}, the record of the runs, is damaged; move it aside by "
+        f"`mv {shlex.quote(str(directory))} {shlex.quote(str(aside))}`, and the next command "
+        "begins a new one. Results and models are elsewhere."
+    )
 
 
 def of_database(error: duckdb.Error, path: Path, settings: Settings) -> str | None:

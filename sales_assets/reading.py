@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from sales_assets import faults
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.champion import judgements, status
 from sales_assets.forecasting.model_card import find_card
@@ -61,7 +63,8 @@ def print_query(settings: Settings, sql: str, kind: str) -> None:
                 raise SalesError("Only a query that returns rows can be printed.")
             _print(relation, kind)
         except duckdb.Error as error:
-            raise SalesError(" ".join(str(error).split())) from None
+            reason = " ".join(str(error).split())
+            raise SalesError(faults.of_memory(reason, settings) or reason) from None
 
 
 def print_insights(settings: Settings) -> None:
@@ -248,6 +251,8 @@ def _write(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
             relation.write_csv(str(fresh), header=True)
         fresh.replace(path)
     except (duckdb.IOException, OSError) as error:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
         raise SalesError(f"{path} cannot be written: {str(error).splitlines()[0]}") from None
 
 

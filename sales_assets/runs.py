@@ -3,10 +3,12 @@
 import logging
 import os
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from sales_assets.settings import REPOSITORY, Settings
 
 # Tells the runs of this module, which die with their process, from those of the UI.
 PROCESS_TAG = "sales/process"
+# Of the runs that refresh from a delivery: its name.
+DELIVERY_TAG = "sales/delivery"
 # What the UI started and has not come to its first step by then never will.
 MOST_STARTING = timedelta(minutes=5)
 UNFINISHED = [
@@ -29,6 +33,17 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+FINISHED = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
+# A study is part of no refresh, and leaves what was published as it is.
+STUDIES = "studies"
+RUNS_LOOKED_AT = 50
+# Dagster's name of what evaluates sensors; it gives a sign of life twice a minute.
+SENSOR_DAEMON = "SENSOR"
+MOST_SILENCE = timedelta(minutes=5)
 # `dg dev`, which `dagster dev` recommends instead, wants a project layout of its own.
 SUPERSEDED = "Function `dev_command` is superseded"
 # Dagster's own log lines go to the run's record, not to the terminal.
@@ -99,12 +114,13 @@ def close_killed_runs(instance: dg.DagsterInstance) -> list[str]:
     Returns:
         The ids of these runs.
     """
-    oldest = datetime.now(UTC) - MOST_STARTING
+    now = datetime.now(UTC)
     killed = [
         record.dagster_run
         for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
         if record.dagster_run.status != dg.DagsterRunStatus.STARTING
-        or record.update_timestamp < oldest
+        # Either way, since the clock may have jumped back.
+        or abs(now - record.update_timestamp) > MOST_STARTING
     ]
     for run in killed:
         process = run.tags.get(PROCESS_TAG)
@@ -122,6 +138,53 @@ def unfinished(settings: Settings) -> list[str]:
     ):
         runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
         return [run.run_id for run in runs]
+
+
+def takes_deliveries(settings: Settings) -> bool:
+    """Tell whether a daemon evaluates the sensors of a home, by its last sign of life."""
+    if not (settings.dagster_home / "dagster.yaml").is_file():
+        return False
+    with (
+        _plain_about_records(settings),
+        dg.DagsterInstance.from_config(str(settings.dagster_home.absolute())) as instance,
+    ):
+        beat = instance.get_daemon_heartbeats().get(SENSOR_DAEMON)
+    return beat is not None and abs(time.time() - beat.timestamp) < MOST_SILENCE.total_seconds()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed: which one, when it ended, and what stopped it."""
+
+    run_id: str
+    ended_at: datetime
+    reason: str
+
+
+def newest_failure(settings: Settings) -> Failure | None:
+    """Return how the newest refresh or publication failed, or nothing if one has succeeded since.
+
+    One of a delivery that came by `incoming` is tried again, or told of by its report.
+    """
+    with (
+        _plain_about_records(settings),
+        dg.DagsterInstance.from_config(str(settings.dagster_home.absolute())) as instance,
+    ):
+        records = instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=RUNS_LOOKED_AT)
+        records = [each for each in records if each.dagster_run.job_name != STUDIES]
+        if not records or records[0].dagster_run.status != dg.DagsterRunStatus.FAILURE:
+            return None
+        newest, run = records[0], records[0].dagster_run
+        # One that slipped past the queue ends at once, beside the one that is under way.
+        is_mended = any(
+            each.dagster_run.is_success and each.update_timestamp > newest.update_timestamp
+            for each in records
+        )
+        if is_mended or DELIVERY_TAG in run.tags:
+            return None
+        events = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
+        reason = what_failed([event for event in events if event], settings)
+        return Failure(run.run_id, newest.update_timestamp, reason)
 
 
 def _refuse_beside_another_run(instance: dg.DagsterInstance) -> None:
@@ -147,7 +210,7 @@ def _plain_about_records(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (OSError, SQLAlchemyError) as error:
-        told = faults.of_machine(str(error), settings)
+        told = faults.of_machine(str(error), settings) or faults.of_records(str(error), settings)
         reason = str(error).splitlines()[0]
         raise HomeError(
             told or f"{settings.dagster_home} cannot keep the run's record: {reason}."
@@ -155,7 +218,12 @@ def _plain_about_records(settings: Settings) -> Iterator[None]:
 
 
 def open_ui(settings: Settings, host: str, port: int) -> None:
-    """Replace this process by the Dagster UI and daemon; the daemon runs the weekly schedule."""
+    """Replace this process by the Dagster UI and daemon; the daemon runs the weekly schedule.
+
+    Raises:
+        SalesError: The home cannot be written, or nothing can be bound to the address.
+    """
+    _check_free(host, port)
     prepare_instance(settings)
     # A refresh under way holds the lock; then there is nothing to close.
     with suppress(SalesError), exclusive(settings), dg.DagsterInstance.get() as instance:
@@ -167,6 +235,19 @@ def open_ui(settings: Settings, host: str, port: int) -> None:
     command = [sys.executable, "-W", f"ignore:{SUPERSEDED}", "-m", "dagster", "dev"]
     command += ["--workspace", str(workspace)]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse an address that the UI could not have; its daemon would run on without it."""
+    try:
+        (family, kind, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SalesError(
+            f"{host}:{port} cannot be bound: {error.strerror}; name another --port or --host."
+        ) from None
 
 
 def what_failed(events: Iterable[dg.DagsterEvent], settings: Settings) -> str:
@@ -190,7 +271,21 @@ def what_failed(events: Iterable[dg.DagsterEvent], settings: Settings) -> str:
             if fault := faults.of_machine(reason, settings):
                 return fault
             return f"{event.step_key} failed: {reason} (`sales dev` shows the run's record)"
+    for event in told:
+        if event.is_run_failure:
+            return _before_any_step(event)
     return "The run failed; `sales dev` shows its record."
+
+
+def _before_any_step(event: dg.DagsterEvent) -> str:
+    """Return why a run failed of which no step did: what it needs was refused, or it was killed."""
+    error = event.job_failure_data.error if event.event_specific_data else None
+    if error is None:
+        return event.message or "The run failed; `sales dev` shows its record."
+    while error.cause:
+        error = error.cause
+    # The name of its class comes first, as in a traceback.
+    return error.message.strip().split(f"{error.cls_name}: ", 1)[-1]
 
 
 def failed_checks(events: Iterable[dg.DagsterEvent]) -> str:

@@ -11,12 +11,10 @@ from sales_assets.doctor import examine_delivery
 from sales_assets.errors import HomeError, SalesError, SourceError
 from sales_assets.lock import exclusive
 from sales_assets.resources import Home
-from sales_assets.runs import close_killed_runs, failed_checks, what_failed
+from sales_assets.runs import DELIVERY_TAG, close_killed_runs, failed_checks, what_failed
 from sales_assets.settings import Settings
 from sales_assets.sources.inbox import Inbox
 
-# Of the runs that refresh from a delivery: its name.
-DELIVERY_TAG = "sales/delivery"
 # Runs that stop for a reason of their own, such as a full disk, before a delivery is given up.
 MOST_ATTEMPTS = 3
 

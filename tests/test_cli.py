@@ -1,14 +1,19 @@
 """The command `sales`: help, formats, and one plain sentence for each mistake."""
 
 import json
+import socket
 from pathlib import Path
 
 import click
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 from sales_assets.cli import main
+from sales_assets.errors import SalesError
 from sales_assets.forecasting.ensemble import MEMBERS
+from sales_assets.reading import print_forecast
+from sales_assets.settings import Settings
 from tests.conftest import sales
 
 
@@ -82,6 +87,71 @@ def test_a_mistake_gets_one_sentence_on_stderr(
     assert done.stderr.startswith("sales: ")
     assert len(done.stderr.strip().splitlines()) == 1
     assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["frobnicate"], "No such command 'frobnicate' (`sales --help` tells"),
+        (["--bogus"], "No such option '--bogus' (`sales --help` tells"),
+        (["models", "demote"], "Did you mean 'promote'? (`sales models --help` tells"),
+        (["query"], "Missing argument 'SQL' (`sales query --help` tells"),
+        (["query", "select 1", "--format", "xml"], "'xml' is not one of 'table', 'csv', 'json'"),
+        (["forecast", "--store", "one"], "'one' is not a valid integer"),
+        (["refresh", "--horizon", "99"], "'--horizon': 99 is not in the range 1<=x<=56"),
+        (["serve", "--port", "80000"], "'--port': 80000 is not in the range 1<=x<=65535"),
+        (["dev", "--port", "0"], "'--port': 0 is not in the range 1<=x<=65535"),
+        (["query", "select 1", "--home", __file__], "is a file"),
+    ],
+)
+def test_a_command_that_is_not_understood_gets_one_sentence_too(
+    arguments: list[str], sentence: str
+) -> None:
+    done = CliRunner().invoke(main, arguments, prog_name="sales")
+    assert done.exit_code == 2
+    assert not done.stdout
+    assert done.stderr.startswith("sales: ")
+    assert done.stderr.endswith("--help` tells what can be asked).\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert sentence in done.stderr
+
+
+@pytest.mark.parametrize("group", [[], ["models"], ["keys"]])
+def test_a_group_alone_lists_its_commands(group: list[str]) -> None:
+    done = CliRunner().invoke(main, group)
+    assert "Commands:" in done.output
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid"])
+def test_the_ui_is_not_started_where_it_could_not_be_had(tmp_path: Path, host: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = sales("dev", "--host", host, "--port", port, "--home", tmp_path, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"sales: {host}:{port} cannot be bound: ")
+    assert done.stderr.endswith("; name another --port or --host.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_query_that_needs_more_memory_names_the_setting(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SALES_MEMORY_LIMIT", "8MB")
+    done = sales("query", "select list(range) from range(9000000)", "--home", home, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("sales: DuckDB needs more memory than the 8MB that it may use")
+    assert "Set SALES_MEMORY_LIMIT to more" in done.stderr
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "forecast.csv"
+    (tmp_path / "forecast.csv").mkdir()
+    (tmp_path / "forecast.csv" / "a file").touch()
+    with pytest.raises(SalesError, match=r"forecast\.csv cannot be written"):
+        print_forecast(Settings(home=home), None, out, "csv")
+    assert list(tmp_path.iterdir()) == [out]
 
 
 @pytest.mark.parametrize("arguments", [["query", "select 1"], ["forecast"], ["insights"]])

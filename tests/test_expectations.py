@@ -236,6 +236,8 @@ BROKEN = [
     ),
     ("forecasts_daily", "Bounds are 0 or more", True,
      f"update forecasts.daily set lo_95 = -1 {PLANNED}"),
+    ("forecasts_daily", "Bounds are finite", True,
+     f"update forecasts.daily set hi_95 = 'infinity' {PLANNED}"),
     *(
         ("forecasts_daily", f"{upper} is not below {lower}", True,
          f"update forecasts.daily set {lower} = {upper} + 1 {PLANNED}")

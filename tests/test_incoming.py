@@ -1,7 +1,7 @@
 """What appears in `<home>/incoming`: it is loaded by a run and filed, and nothing of it is lost."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -9,13 +9,16 @@ import duckdb
 import pytest
 
 from sales_assets.definitions import defs
+from sales_assets.quality import Outcome
 from sales_assets.resources import Home
-from sales_assets.schedules import DELIVERY_TAG, MOST_ATTEMPTS, incoming
+from sales_assets.runs import DELIVERY_TAG
+from sales_assets.schedules import MOST_ATTEMPTS, incoming
 from sales_assets.settings import Settings
 from sales_assets.sources.inbox import Inbox
 from tests.sources.conftest import GOOD, HEADER, PLAN_HEADER, STORES, write
 
 SOUND = {"store.csv": STORES, "train.csv": HEADER + GOOD}
+DELIVERY = ("delivery",)
 Tick = Callable[[], dg.SensorResult | dg.RunRequest | dg.SkipReason]
 
 
@@ -48,14 +51,14 @@ def tick(instance: dg.DagsterInstance) -> Tick:
     return evaluate
 
 
-def run(instance: dg.DagsterInstance, request: object) -> None:
+def run(instance: dg.DagsterInstance, request: object, steps: Sequence[str] = DELIVERY) -> None:
     """Run what was asked for as far as it concerns the delivery."""
     assert isinstance(request, dg.RunRequest)
     defs.resolve_job_def("weekly_refresh").execute_in_process(
         instance=instance,
         run_config=request.run_config,
         tags=request.tags,
-        op_selection=["delivery"],
+        op_selection=steps,
         raise_on_error=False,
     )
 
@@ -236,3 +239,22 @@ def test_hidden_and_unfinished_files_are_no_delivery(place: Path, tick: Tick) ->
     tick()
     assert skipped(tick()) == "Empty."
     assert len(list(place.iterdir())) == 4
+
+
+def test_a_delivery_that_a_check_stops_is_rejected_at_once_with_what_was_found(
+    place: Path, tick: Tick, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absurd = Outcome("Sales are plausible", False, "", 1, [{"store_id": 1}])
+    monkeypatch.setattr("sales_assets.checks.examine", lambda *_: [absurd])
+    write(place / "monday", SOUND)
+    tick()
+    run(instance, tick(), ["delivery", "check_delivery"])
+    assert skipped(tick()) == "Empty."
+
+    rejected = Settings.load().rejected
+    assert names(rejected) == ["monday", "monday.txt"]
+    report = next(rejected.glob("*.txt")).read_text()
+    assert "attempt 1" in report
+    assert (
+        "The check of raw/sales stopped the refresh: Sales are plausible: 1 row fails: store_id 1."
+    ) in report

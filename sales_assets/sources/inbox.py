@@ -39,6 +39,8 @@ class Inbox:
 
     def arrived(self) -> dict[str, str]:
         """Return what lies in `incoming`: names in order, and what changes while one is written."""
+        if not self.incoming.is_dir():
+            return {}
         parts: dict[str, list[tuple[str, int, int]]] = {}
         for path in sorted(self.incoming.iterdir()):
             if not path.name.startswith(".") and path.suffix.lower() not in UNFINISHED:

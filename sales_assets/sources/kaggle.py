@@ -56,6 +56,8 @@ class Load:
     refused: int
     is_new: bool
     """False if the file had been loaded before and was left alone."""
+    superseded_by: int | None = None
+    """Of a file that was left alone: the newest load of another one that came after it."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,10 @@ def _load(
     known = warehouse.query(con, "raw/known_load", **file).fetchone()
     if known and not again:
         load_id, rows, refused = known
-        return Load(load_id, layout.file, layout.kind, sha256, rows, refused, is_new=False)
+        newest = warehouse.query(con, "raw/newest_load", kind=layout.kind).fetchone()
+        assert newest is not None
+        later = newest[0] if newest[0] > load_id else None
+        return Load(load_id, layout.file, layout.kind, sha256, rows, refused, False, later)
 
     rows, refused = _judge(con, layout, path, folder / "numbered.csv")
     load_id = _next_load_id(con)
@@ -228,6 +233,13 @@ def _stop_if_too_many(con: duckdb.DuckDBPyConnection, load: Load, max_refused_sh
 
 
 def _tell(load: Load) -> None:
+    if load.superseded_by:
+        log.warning(
+            "%s: already loaded as load %d, and what load %d changed since then stays; to load it "
+            "all the same, add an empty line at its end",
+            load.file, load.load_id, load.superseded_by,
+        )  # fmt: skip
+        return
     if not load.is_new:
         log.info("%s: already loaded as load %d, nothing to do", load.file, load.load_id)
         return

@@ -1,15 +1,22 @@
 """`sales doctor` names each lasting fault of a home together with its remedy."""
 
 import os
+import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from dagster._daemon.daemon import SensorDaemon
+from dagster._daemon.types import DaemonHeartbeat
 
 from sales_assets.doctor import examine
+from sales_assets.runs import DELIVERY_TAG, SENSOR_DAEMON
 from sales_assets.settings import Settings
+from tests.faults.commands import Command, sales
 
 DAY_S = 86_400
 
@@ -49,7 +56,21 @@ def grow_old(home: Path) -> None:
     os.utime(path, (time.time() - 30 * DAY_S,) * 2)
 
 
+def be_of_tomorrow(home: Path) -> None:
+    path = Settings(home=home).snapshot_path
+    os.utime(path, (time.time() + DAY_S,) * 2)
+
+
+def spoil_the_records(home: Path) -> None:
+    path = Settings(home=home).dagster_home / "history" / "runs.db"
+    path.write_bytes(b"no database" + path.read_bytes()[11:])
+
+
 FAULTS = [
+    (be_of_tomorrow, "which is yet to come: this machine's clock is behind; set it"),
+    (spoil_the_records, "the record of the runs, is damaged; move it aside by `mv "),
+    (leave("incoming/monday.zip"), "monday.zip in "),
+    (leave("incoming/.taken/20150803T040000000000Z-monday/train.csv"), "-monday in "),
     (leave("rejected/20150803T040000000000Z-monday.txt"), "monday was not used"),
     (spoil("models/champion.json"), "champion.json cannot be read; remove it"),
     (spoil("models/choice.json"), "choice.json cannot be read; remove it"),
@@ -94,3 +115,77 @@ def test_a_fault_is_told_with_its_remedy(
 def test_a_source_that_is_not_there_is_told(home_copy: Path) -> None:
     (problem,) = problems(home_copy, Path("/nowhere/at all"))
     assert problem.startswith("SALES_SOURCE=/nowhere/at all does not exist")
+
+
+def test_a_damaged_version_that_nothing_uses_is_given_up_by_what_the_doctor_says(
+    home_copy: Path,
+) -> None:
+    (version,) = (home_copy / "models" / "lightgbm").iterdir()
+    former = Path(shutil.copytree(version, version.with_name("20150801T000000Z-00000000")))
+    spoil("models/lightgbm/20150801T000000Z-*/booster_000.txt")(home_copy)
+    (problem,) = problems(home_copy)
+    assert problem.startswith(f"{former}/booster_000.txt is missing or was changed since it was")
+    remedy = re.search(r"by `(rm -r .*)`\.$", problem)
+    assert remedy is not None
+    subprocess.run(remedy[1], shell=True, check=True)
+    assert problems(home_copy) == []
+    assert version.is_dir()
+
+
+def test_damaged_records_of_runs_are_mended_by_what_the_doctor_says(home_copy: Path) -> None:
+    spoil_the_records(home_copy)
+    (problem,) = problems(home_copy)
+    refused = sales(home_copy, "refresh").sentence
+    assert refused == f"sales: {problem}"
+    remedy = re.search(r"by `(mv .*)`, and the next", problem)
+    assert remedy is not None
+    subprocess.run(remedy[1], shell=True, check=True)
+    assert problems(home_copy) == []
+    done = Command(home_copy, steps=["cleaned__stores"]).wait()
+    assert done.exit_status == 0, done.text
+
+
+def test_a_refresh_that_failed_is_told_until_one_succeeds(home_copy: Path) -> None:
+    failed = sales(home_copy, "refresh", "--source", "/nowhere/at all").sentence
+    (problem,) = problems(home_copy)
+    assert problem.startswith("The newest refresh, run ")
+    assert failed.removeprefix("sales: ") in problem
+    assert problem.endswith("Once that is mended, `sales refresh` goes on.")
+    done = Command(home_copy, steps=["cleaned__stores"]).wait()
+    assert done.exit_status == 0, done.text
+    assert problems(home_copy) == []
+
+
+@pytest.mark.parametrize(
+    ("job", "status", "tags", "is_told"),
+    [
+        ("weekly_refresh", dg.DagsterRunStatus.FAILURE, {}, True),
+        ("publication", dg.DagsterRunStatus.FAILURE, {}, True),
+        ("weekly_refresh", dg.DagsterRunStatus.CANCELED, {}, False),
+        ("studies", dg.DagsterRunStatus.FAILURE, {}, False),
+        # It is tried again, or its delivery lies in `rejected`, which is told.
+        ("weekly_refresh", dg.DagsterRunStatus.FAILURE, {DELIVERY_TAG: "monday"}, False),
+    ],
+)
+def test_only_what_a_person_has_to_mend_counts_as_a_failed_refresh(
+    home_copy: Path, job: str, status: dg.DagsterRunStatus, tags: dict[str, str], is_told: bool
+) -> None:
+    with dg.DagsterInstance.from_config(str(Settings(home=home_copy).dagster_home)) as instance:
+        instance.add_run(dg.DagsterRun(job, run_id="abcdef12" * 4, status=status, tags=tags))
+    assert any("run abcdef12 of" in text for text in problems(home_copy)) == is_told
+
+
+def test_what_waits_in_incoming_is_well_while_someone_takes_it(home_copy: Path) -> None:
+    leave("incoming/monday.zip")(home_copy)
+    settings = Settings(home=home_copy)
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), SENSOR_DAEMON, "a daemon"))
+    assert problems(home_copy) == []
+    told = [found.text for found in examine(settings)]
+    assert "a running `sales dev` takes monday.zip from incoming" in told
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        long_ago = time.time() - DAY_S
+        instance.add_daemon_heartbeat(DaemonHeartbeat(long_ago, SENSOR_DAEMON, "a daemon"))
+    (problem,) = problems(home_copy)
+    assert SensorDaemon.daemon_type() == SENSOR_DAEMON
+    assert problem.endswith("load it by `sales refresh --source`.")

@@ -43,10 +43,26 @@ def test_a_run_of_the_ui_does_not_begin_while_a_command_holds_the_home(
     with held(home, steps=["delivery"], source=deliveries.former, at=LOADING) as command:
         other = Command(home, steps=["cleaned__stores"], is_foreign=True).wait()
         assert "failed as" in other.last_line
-        with instance_of(home) as instance:
-            told = [str(event) for event in instance.all_logs(other.last_line.split()[-1])]
-        sentence = f"Process {command.process.pid} is refreshing {home}; wait until it has finished"
-        assert any(sentence in line for line in told)
+        settings = Settings(home=home)
+        failure = runs.newest_failure(settings)
+        assert failure is not None
+        assert failure.run_id == other.last_line.split()[-1]
+        assert failure.reason == (
+            f"Process {command.process.pid} is refreshing {home}; wait until it has finished."
+        )
+    assert command.wait().exit_status == 0
+    assert runs.newest_failure(settings) is None
+
+
+def test_of_two_commands_at_once_the_second_names_the_first(
+    home: Path, deliveries: Deliveries
+) -> None:
+    with held(home, steps=["delivery"], source=deliveries.former, at=LOADING) as command:
+        for arguments in (("refresh", "--source", str(deliveries.former)), ("models", "rollback")):
+            assert sales(home, *arguments).sentence == (
+                f"sales: Process {command.process.pid} is refreshing {home}; wait until it has "
+                "finished."
+            )
     assert command.wait().exit_status == 0
 
 
@@ -83,7 +99,10 @@ def test_a_killed_run_of_the_ui_is_closed_without_hands(home: Path, deliveries: 
         pool = instance.event_log_storage.get_concurrency_info(WRITER_POOL)
     assert (run.status, pool.active_slot_count) == (dg.DagsterRunStatus.FAILURE, 0)
     assert tick(home) == "No run was killed."
-    assert "ok       no run was killed" in sales(home, "doctor").text
+    diagnosis = sales(home, "doctor").text
+    assert "ok       no run was killed" in diagnosis
+    assert f"PROBLEM  The newest refresh, run {run.run_id[:8]} of " in diagnosis
+    assert "failed: The run's process was killed. Once that is mended" in diagnosis
 
 
 def test_a_run_that_is_being_started_is_closed_only_when_it_never_came_to_work(
@@ -100,6 +119,21 @@ def test_a_run_that_is_being_started_is_closed_only_when_it_never_came_to_work(
     assert "Run abcdef12 is just being started in the Dagster UI" in refused.sentence
     assert tick(home) == "No run was killed."
     monkeypatch.setattr(runs, "MOST_STARTING", timedelta(0))
+    assert tick(home) == "Closed: abcdef12."
+
+
+def test_a_run_that_never_came_to_work_is_closed_also_when_the_clock_has_jumped_back(
+    home: Path,
+) -> None:
+    runs.prepare_instance(Settings.load())
+    with instance_of(home) as instance:
+        instance.add_run(
+            dg.DagsterRun(
+                "weekly_refresh", run_id="abcdef12" * 4, status=dg.DagsterRunStatus.STARTING
+            )
+        )
+        with instance.run_storage.connect() as con:
+            con.exec_driver_sql("update runs set update_timestamp = '2040-01-01 00:00:00'")
     assert tick(home) == "Closed: abcdef12."
 
 

@@ -199,6 +199,25 @@ def test_the_same_files_twice_change_nothing(con, deliver):
     assert [load.refused for load in second] == [0, 1, 0]
 
 
+def test_a_former_file_that_comes_again_is_left_alone_and_told_how_to_be_loaded(
+    con, deliver, caplog
+):
+    caplog.set_level("INFO", logger="sales_assets.raw")
+    first = HEADER + GOOD
+    deliver(first)
+    deliver(first.replace(",100,", ",120,"))
+    caplog.clear()
+
+    _, load = deliver(first)
+
+    assert (load.load_id, load.is_new, load.superseded_by) == (2, False, 3)
+    assert rows(con, "select sales from raw.sales") == [(120.0,)]
+    assert "what load 3 changed since then stays; to load it all the same" in caplog.text
+    _, load = deliver(first + "\n")
+    assert load.is_new
+    assert rows(con, "select sales from raw.sales") == [(100.0,)]
+
+
 def test_a_store_that_becomes_known_brings_its_refused_rows_back(con, deliver):
     train = HEADER + GOOD + "3,1,2015-01-05,30,1,1,0,0,0\n2,1,2015-01-05,-1,1,1,0,0,0\n"
     deliver(train)
