@@ -28,7 +28,7 @@ from serving.arguments import Arguments
 from serving.batches import MOST_STORES, Batches
 from serving.changed_plans import Change
 from serving.journal import Journal
-from serving.members import RELOAD_S, Members
+from serving.members import RELOAD_S, Members, packed
 from serving.mirror import pull
 from serving.predictor import Answer, Predictor
 from serving.security import Keys, RateLimit
@@ -113,7 +113,9 @@ class Ingress:
             group for group, names in self.arguments.members.items() if LightGBM.name in names
         )
         ask = self.groups[group].explain
-        return await self._asked(group, ask, predictor.release, asked, EXPLAIN_S, is_judged=False)
+        return await self._asked(
+            group, ask, predictor.release, (asked,), EXPLAIN_S, is_judged=False
+        )
 
     async def renew(self) -> None:
         """Look for a new release, for as long as a request may take; it goes on after that."""
@@ -223,19 +225,30 @@ class Ingress:
     ) -> Answer:
         """Return what follows from the groups that are up, or from all of them."""
         groups = [group for group in self.groups if everyone or group not in self._down]
-        answers = await asyncio.gather(
-            *(self._predicted(group, predictor, asked, timeout_s) for group in groups)
-        )
+        answers = await self._predicted(groups, predictor, asked, timeout_s)
         says = {name: values for each in answers if each for name, values in each.items()}
         return predictor.answer(asked, says)
 
     async def _predicted(
-        self, group: str, predictor: Predictor, asked: Frames, timeout_s: float
-    ) -> Any:
-        """Return what a group of members says of rows, as `_asked` does."""
-        own = predictor.features.for_members(asked, self.arguments.members[group])
-        return await self._asked(
-            group, self.groups[group].predict, predictor.release, own, timeout_s
+        self, groups: list[str], predictor: Predictor, asked: Frames, timeout_s: float
+    ) -> list[Any]:
+        """Return what groups of members say of rows, each as `_asked` does."""
+        rows = packed(asked.rows)
+        stores = asked.rows["store_id"].unique().tolist()
+        return await asyncio.gather(
+            *(
+                self._asked(
+                    group,
+                    self.groups[group].predict,
+                    predictor.release,
+                    (
+                        rows,
+                        packed(predictor.features.days_read(self.arguments.members[group], stores)),
+                    ),
+                    timeout_s,
+                )
+                for group in groups
+            )
         )
 
     async def _asked(
@@ -243,7 +256,7 @@ class Ingress:
         group: str,
         ask: Any,
         release: Release,
-        asked: Frames,
+        asked: tuple[Any, ...],
         timeout_s: float,
         is_judged: bool = True,
     ) -> Any:
@@ -256,7 +269,7 @@ class Ingress:
         is_judged = is_judged and release == answering
 
         async def answer() -> Any:
-            return await ask.remote(release, asked)
+            return await ask.remote(release, *asked)
 
         try:
             said = await asyncio.wait_for(answer(), timeout_s)
@@ -303,9 +316,7 @@ class Ingress:
                 log.exception("the members that are down cannot be asked")
                 continue
             timeout_s = self.arguments.member_timeout_s
-            await asyncio.gather(
-                *(self._predicted(group, predictor, asked, timeout_s) for group in list(self._down))
-            )
+            await self._predicted(list(self._down), predictor, asked, timeout_s)
 
 
 def log_requests(directory: Path) -> None:

@@ -77,7 +77,8 @@ class Batches:
                 for question in batch:
                     # Who hung up has cancelled theirs.
                     if not question.answered.done():
-                        question.answered.set_result(answer.of(question.stores))
+                        own = answer if len(batch) == 1 else answer.of(question.stores)
+                        question.answered.set_result(own)
 
     def _next(self) -> list[_Question]:
         """Take the question that has waited longest, and those that go with it."""
