@@ -1,6 +1,7 @@
 """The HTTP interface: validation, access, answers; no forecasting of its own."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any, Protocol
 
@@ -42,6 +43,8 @@ from serving.security import Access, Keys, RateLimit
 LEVELS = (80, 95)
 CSV = "text/csv; charset=utf-8"
 MAX_IN_FLIGHT = 32
+# What is told of so many takes no longer than beginning another thread.
+FEW_DAYS = 50
 
 
 class Service(Protocol):
@@ -179,7 +182,7 @@ async def predict(
     if body.explain:
         wanted = frozenset(days)
         explained, degraded = await _explained(service, predictor, changes, answer, wanted)
-    found = await asyncio.to_thread(answers.predictions, answer, days, body.level, explained)
+    found = await _told(answer, days, body.level, explained)
     _note(request, predictor, found, degraded)
     return JSONResponse(
         {
@@ -335,6 +338,18 @@ async def _explained(
     explained = await service.explain(predictor, wanted)
     missing = () if explained is not None else (LightGBM.name,)
     return explained, tuple(sorted({*answer.degraded, *missing}))
+
+
+async def _told(
+    answer: Answer,
+    days: list[tuple[int, date]],
+    levels: Sequence[int],
+    explained: pd.DataFrame | None = None,
+) -> list[dict[str, Any]]:
+    """Return the forecasts of some days; many are put together beside other requests."""
+    if len(days) <= FEW_DAYS:
+        return answers.predictions(answer, days, levels, explained)
+    return await asyncio.to_thread(answers.predictions, answer, days, levels, explained)
 
 
 def _note(

@@ -19,6 +19,7 @@ from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.forecasting.release import Release
 from serving.arguments import Arguments
+from serving.garbage import settle
 from serving.mirror import pull
 from serving.predictor import member_directory
 
@@ -121,6 +122,7 @@ class Members:
             except Exception:
                 # The others of this replica answer without it, and the answer names it.
                 log.exception("%s of %s cannot be loaded", name, release.version)
+        settle()
         return loaded
 
 
