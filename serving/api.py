@@ -58,6 +58,9 @@ class Service(Protocol):
     def refused(self) -> str | None:
         """Why the newest release does not answer, if so."""
 
+    def admit(self, stores: int) -> None:
+        """Let a question begin about changed plans of so many stores; or raise a `BusyError`."""
+
     async def forecast(self, predictor: Predictor, changes: list[Change]) -> Answer:
         """Forecast every coming day of the stores whose plan is changed."""
 
@@ -314,6 +317,8 @@ async def _answer(
     predictor.check_changes(changes)
     changed = sorted({change.store_id for change in changes})
     as_planned = sorted(set(store_ids) - set(changed))
+    if changed:
+        service.admit(min(len(changed), MOST_STORES))
     answer = predictor.planned.of(as_planned) if as_planned else None
     for first in range(0, len(changed), MOST_STORES):
         some = set(changed[first : first + MOST_STORES])

@@ -100,6 +100,14 @@ class Ingress:
             arguments.max_in_flight,
         )
 
+    def admit(self, stores: int) -> None:
+        """Let a question begin about changed plans of so many stores.
+
+        Raises:
+            BusyError: Too much waits already.
+        """
+        self._batches.admit(stores)
+
     async def forecast(self, predictor: Predictor, changes: list[Change]) -> Answer:
         """Forecast every coming day of the stores whose plan is changed."""
         return await self._batches.answer(predictor, changes)

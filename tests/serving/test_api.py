@@ -22,6 +22,7 @@ from sales_assets import warehouse
 from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.settings import Settings
 from serving import doorway
+from serving.batches import BusyError
 from serving.predictor import Predictor
 from serving.security import Keys, RateLimit
 from tests.serving.conftest import Client, InProcess, Reply
@@ -497,6 +498,19 @@ def test_requests_are_logged_without_the_key(
     assert lines[0]["version"] == predictor.release.version
     assert lines[0]["ms"] > 0
     assert text not in caplog.text
+
+
+def test_a_changed_plan_that_would_wait_too_long_is_told_to_come_back(
+    client: Client, service: InProcess, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(stores: int) -> None:
+        raise BusyError(f"{stores} are too many")
+
+    monkeypatch.setattr(service, "admit", refuse)
+    reply = client.post("/v1/predict", instances((3, day(predictor, 1)), is_promo=True))
+    assert_problem(reply, 503, "1 are too many")
+    assert reply.headers["retry-after"] == "1"
+    assert client.post("/v1/predict", instances((3, day(predictor, 1)))).status == 200
 
 
 class TestAtItsLimit:
