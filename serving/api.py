@@ -1,7 +1,7 @@
 """The HTTP interface: validation, access, answers; no forecasting of its own."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any, Protocol
 
@@ -43,6 +43,8 @@ from serving.security import Access, Keys, RateLimit
 LEVELS = (80, 95)
 CSV = "text/csv; charset=utf-8"
 MAX_IN_FLIGHT = 32
+# Of a file so many are told at a time, whatever its length.
+DAYS_A_PART = 2_000
 # What is told of so many takes no longer than beginning another thread.
 FEW_DAYS = 50
 
@@ -223,13 +225,13 @@ async def predict_csv(
         for instance in instances
         if (change := instance.change(instance.store_id, instance.date))
     ]
+    # Forecast as a whole: what fails has a status, and the headers name every missing member.
     answer = await _answer(service, predictor, sorted({store for store, _ in days}), changes)
-    found = await asyncio.to_thread(answers.predictions, answer, days, LEVELS)
-    _note(request, predictor, found, answer.degraded)
     headers = {"X-Model-Version": predictor.release.version}
     if answer.degraded:
         headers["X-Degraded"] = ", ".join(answer.degraded)
-    return StreamingResponse(tables.lines(found), media_type=CSV, headers=headers)
+    lines = _lines(request, predictor, answer, days)
+    return StreamingResponse(lines, media_type=CSV, headers=headers)
 
 
 @router.get(
@@ -343,6 +345,16 @@ async def _explained(
     explained = await service.explain(predictor, wanted)
     missing = () if explained is not None else (LightGBM.name,)
     return explained, tuple(sorted({*answer.degraded, *missing}))
+
+
+async def _lines(
+    request: Request, predictor: Predictor, answer: Answer, days: list[tuple[int, date]]
+) -> AsyncIterator[str]:
+    """Return the forecasts of a file's days as CSV, put into words as far as they were sent."""
+    for first in range(0, len(days), DAYS_A_PART):
+        found = await _told(answer, days[first : first + DAYS_A_PART], LEVELS)
+        _note(request, predictor, found, answer.degraded)
+        yield tables.lines(found, has_header=first == 0)
 
 
 async def _told(
