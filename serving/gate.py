@@ -78,7 +78,7 @@ class Gate:
         self._refused += 1
         now = time.monotonic()
         if now - self._told_at > TELL_S:
-            log.warning("%d requests were refused: more than could be answered", self._refused)
+            log.warning("refused, being more than could be answered: %d requests", self._refused)
             self._refused, self._told_at = 0, now
 
 

@@ -81,7 +81,7 @@ def test_the_log_says_how_many_were_refused(
 ) -> None:
     monkeypatch.setattr(gate, "TELL_S", 0.0)
     asyncio.run(ask(Gate(Behind(), max_in_flight=0), "/v1/stores"))
-    assert "1 requests were refused" in caplog.text
+    assert "more than could be answered: 1 requests" in caplog.text
 
 
 def test_ray_is_given_the_gate_of_the_configuration() -> None:
