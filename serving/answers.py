@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sales_assets.forecasting.explanations import PARTS, percent
 from sales_assets.forecasting.model_store import ENSEMBLE
@@ -12,6 +14,10 @@ from serving.changed_plans import CHANGEABLE, Change
 from serving.predictor import Answer, Predictor
 
 HISTORY_DAYS = 56
+# Rows that are sooner told than chosen from.
+SMALL = 300
+# More than there are days in the calendar.
+MOST_DAYS = 10**7
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 DAY = ["store_id", "date"]
 # What a forecast's row says, and what of a store's accuracy the overview shows.
@@ -39,9 +45,10 @@ def predictions(
         levels: Intervals to give, in percent.
         explained: What `explanations.explain` returned of the same rows.
     """
-    levels = list(levels)
-    forecasts = answer.forecasts
-    plans = dict(zip(_keys(answer.plan), _records(answer.plan, CHANGEABLE), strict=True))
+    days, levels = list(days), list(levels)
+    # Of each store every coming day is there, and few may have been asked for.
+    forecasts, plan = _of(answer.forecasts, days), _of(answer.plan, days)
+    plans = dict(zip(_keys(plan), _records(plan, CHANGEABLE), strict=True))
     members: dict[tuple[int, date], dict[str, float]] = {}
     own: dict[tuple[int, date], dict[str, Any]] = {}
     for key, row in zip(_keys(forecasts), _records(forecasts, ("model", *VALUES)), strict=True):
@@ -72,8 +79,26 @@ def predictions(
     ]
 
 
+def _of(frame: pd.DataFrame, days: list[tuple[int, date]]) -> pd.DataFrame:
+    """Return the rows of some days of stores, and of a small frame all."""
+    if len(frame) <= SMALL:
+        return frame
+    stores, dates = zip(*days, strict=True)
+    asked = _numbers(np.array(stores), np.array(dates, dtype="datetime64[D]"))
+    return frame[np.isin(_numbers(frame["store_id"].to_numpy(), _dates(frame)), asked)]
+
+
+def _numbers(stores: NDArray[Any], dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """Return a number for each day of a store."""
+    return stores.astype(np.int64) * MOST_DAYS + dates.astype(np.int64)
+
+
+def _dates(frame: pd.DataFrame) -> NDArray[np.datetime64]:
+    return frame["date"].to_numpy().astype("datetime64[D]")
+
+
 def _keys(frame: pd.DataFrame) -> list[tuple[int, date]]:
-    return list(zip(frame["store_id"].tolist(), frame["date"].dt.date, strict=True))
+    return list(zip(frame["store_id"].tolist(), _dates(frame).tolist(), strict=True))
 
 
 def _records(frame: pd.DataFrame, columns: Iterable[str]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The HTTP interface: validation, access, answers; no forecasting of its own."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any, Protocol
 
@@ -42,6 +43,10 @@ from serving.security import Access, Keys, RateLimit
 LEVELS = (80, 95)
 CSV = "text/csv; charset=utf-8"
 MAX_IN_FLIGHT = 32
+# Of a file so many are told at a time, whatever its length.
+DAYS_A_PART = 2_000
+# What is told of so many takes no longer than beginning another thread.
+FEW_DAYS = 50
 
 
 class Service(Protocol):
@@ -54,6 +59,9 @@ class Service(Protocol):
     @property
     def refused(self) -> str | None:
         """Why the newest release does not answer, if so."""
+
+    def admit(self, stores: int) -> None:
+        """Let a question begin about changed plans of so many stores; or raise a `BusyError`."""
 
     async def forecast(self, predictor: Predictor, changes: list[Change]) -> Answer:
         """Forecast every coming day of the stores whose plan is changed."""
@@ -179,7 +187,7 @@ async def predict(
     if body.explain:
         wanted = frozenset(days)
         explained, degraded = await _explained(service, predictor, changes, answer, wanted)
-    found = await asyncio.to_thread(answers.predictions, answer, days, body.level, explained)
+    found = await _told(answer, days, body.level, explained)
     _note(request, predictor, found, degraded)
     return JSONResponse(
         {
@@ -217,13 +225,13 @@ async def predict_csv(
         for instance in instances
         if (change := instance.change(instance.store_id, instance.date))
     ]
+    # Forecast as a whole: what fails has a status, and the headers name every missing member.
     answer = await _answer(service, predictor, sorted({store for store, _ in days}), changes)
-    found = await asyncio.to_thread(answers.predictions, answer, days, LEVELS)
-    _note(request, predictor, found, answer.degraded)
     headers = {"X-Model-Version": predictor.release.version}
     if answer.degraded:
         headers["X-Degraded"] = ", ".join(answer.degraded)
-    return StreamingResponse(tables.lines(found), media_type=CSV, headers=headers)
+    lines = _lines(request, predictor, answer, days)
+    return StreamingResponse(lines, media_type=CSV, headers=headers)
 
 
 @router.get(
@@ -311,6 +319,8 @@ async def _answer(
     predictor.check_changes(changes)
     changed = sorted({change.store_id for change in changes})
     as_planned = sorted(set(store_ids) - set(changed))
+    if changed:
+        service.admit(min(len(changed), MOST_STORES))
     answer = predictor.planned.of(as_planned) if as_planned else None
     for first in range(0, len(changed), MOST_STORES):
         some = set(changed[first : first + MOST_STORES])
@@ -335,6 +345,28 @@ async def _explained(
     explained = await service.explain(predictor, wanted)
     missing = () if explained is not None else (LightGBM.name,)
     return explained, tuple(sorted({*answer.degraded, *missing}))
+
+
+async def _lines(
+    request: Request, predictor: Predictor, answer: Answer, days: list[tuple[int, date]]
+) -> AsyncIterator[str]:
+    """Return the forecasts of a file's days as CSV, put into words as far as they were sent."""
+    for first in range(0, len(days), DAYS_A_PART):
+        found = await _told(answer, days[first : first + DAYS_A_PART], LEVELS)
+        _note(request, predictor, found, answer.degraded)
+        yield tables.lines(found, has_header=first == 0)
+
+
+async def _told(
+    answer: Answer,
+    days: list[tuple[int, date]],
+    levels: Sequence[int],
+    explained: pd.DataFrame | None = None,
+) -> list[dict[str, Any]]:
+    """Return the forecasts of some days; many are put together beside other requests."""
+    if len(days) <= FEW_DAYS:
+        return answers.predictions(answer, days, levels, explained)
+    return await asyncio.to_thread(answers.predictions, answer, days, levels, explained)
 
 
 def _note(

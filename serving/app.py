@@ -27,8 +27,9 @@ from serving.api import create_app
 from serving.arguments import Arguments
 from serving.batches import MOST_STORES, Batches
 from serving.changed_plans import Change
+from serving.garbage import settle
 from serving.journal import Journal
-from serving.members import RELOAD_S, Members
+from serving.members import RELOAD_S, Members, packed
 from serving.mirror import pull
 from serving.predictor import Answer, Predictor
 from serving.security import Keys, RateLimit
@@ -36,6 +37,8 @@ from serving.security import Keys, RateLimit
 log = logging.getLogger("ray.serve")
 
 INGRESS = "ingress"
+# Whose features take no longer than a millisecond or two.
+FEW_STORES = 4
 # Seconds between looks after groups that gave no answer.
 REVIVE_S = 1.0
 # What a request for a new release waits for it, and what an explanation may take.
@@ -97,6 +100,14 @@ class Ingress:
             arguments.max_in_flight,
         )
 
+    def admit(self, stores: int) -> None:
+        """Let a question begin about changed plans of so many stores.
+
+        Raises:
+            BusyError: Too much waits already.
+        """
+        self._batches.admit(stores)
+
     async def forecast(self, predictor: Predictor, changes: list[Change]) -> Answer:
         """Forecast every coming day of the stores whose plan is changed."""
         return await self._batches.answer(predictor, changes)
@@ -104,7 +115,11 @@ class Ingress:
     async def _changed(
         self, predictor: Predictor, stores: list[int], changes: list[Change]
     ) -> Answer:
-        asked = await asyncio.to_thread(predictor.asked, stores, changes)
+        if len(stores) <= FEW_STORES and not predictor.features.needs_queries:
+            # Sooner done than another thread has begun.
+            asked = predictor.asked(stores, changes)
+        else:
+            asked = await asyncio.to_thread(predictor.asked, stores, changes)
         return await self._forecast(predictor, asked, self.arguments.member_timeout_s)
 
     async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame | None:
@@ -113,7 +128,9 @@ class Ingress:
             group for group, names in self.arguments.members.items() if LightGBM.name in names
         )
         ask = self.groups[group].explain
-        return await self._asked(group, ask, predictor.release, asked, EXPLAIN_S, is_judged=False)
+        return await self._asked(
+            group, ask, predictor.release, (asked,), EXPLAIN_S, is_judged=False
+        )
 
     async def renew(self) -> None:
         """Look for a new release, for as long as a request may take; it goes on after that."""
@@ -185,6 +202,7 @@ class Ingress:
             log.error("%s; the others answer without them", missing)
         # Requests that began with the former one hold on to it until they are answered.
         self.predictor, self.refused = predictor.with_planned(answer), None
+        await asyncio.to_thread(settle)
         log.info("release %s answers", release.version)
         await asyncio.to_thread(self._remember, release)
 
@@ -223,19 +241,30 @@ class Ingress:
     ) -> Answer:
         """Return what follows from the groups that are up, or from all of them."""
         groups = [group for group in self.groups if everyone or group not in self._down]
-        answers = await asyncio.gather(
-            *(self._predicted(group, predictor, asked, timeout_s) for group in groups)
-        )
+        answers = await self._predicted(groups, predictor, asked, timeout_s)
         says = {name: values for each in answers if each for name, values in each.items()}
         return predictor.answer(asked, says)
 
     async def _predicted(
-        self, group: str, predictor: Predictor, asked: Frames, timeout_s: float
-    ) -> Any:
-        """Return what a group of members says of rows, as `_asked` does."""
-        own = predictor.features.for_members(asked, self.arguments.members[group])
-        return await self._asked(
-            group, self.groups[group].predict, predictor.release, own, timeout_s
+        self, groups: list[str], predictor: Predictor, asked: Frames, timeout_s: float
+    ) -> list[Any]:
+        """Return what groups of members say of rows, each as `_asked` does."""
+        rows = packed(asked.rows)
+        stores = asked.rows["store_id"].unique().tolist()
+        return await asyncio.gather(
+            *(
+                self._asked(
+                    group,
+                    self.groups[group].predict,
+                    predictor.release,
+                    (
+                        rows,
+                        packed(predictor.features.days_read(self.arguments.members[group], stores)),
+                    ),
+                    timeout_s,
+                )
+                for group in groups
+            )
         )
 
     async def _asked(
@@ -243,7 +272,7 @@ class Ingress:
         group: str,
         ask: Any,
         release: Release,
-        asked: Frames,
+        asked: tuple[Any, ...],
         timeout_s: float,
         is_judged: bool = True,
     ) -> Any:
@@ -256,7 +285,7 @@ class Ingress:
         is_judged = is_judged and release == answering
 
         async def answer() -> Any:
-            return await ask.remote(release, asked)
+            return await ask.remote(release, *asked)
 
         try:
             said = await asyncio.wait_for(answer(), timeout_s)
@@ -303,9 +332,7 @@ class Ingress:
                 log.exception("the members that are down cannot be asked")
                 continue
             timeout_s = self.arguments.member_timeout_s
-            await asyncio.gather(
-                *(self._predicted(group, predictor, asked, timeout_s) for group in list(self._down))
-            )
+            await self._predicted(list(self._down), predictor, asked, timeout_s)
 
 
 def log_requests(directory: Path) -> None:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from sales_assets.errors import SalesError
 from serving.changed_plans import Change
 from serving.predictor import Answer, Predictor
 
@@ -12,8 +13,14 @@ from serving.predictor import Answer, Predictor
 Forecast = Callable[[Predictor, list[int], list[Change]], Awaitable[Answer]]
 # Stores whose rows travel to the members together.
 MOST_STORES = 100
+# Stores that may wait for an answer: what is answered at all is answered within a second or two.
+MOST_WAITING = 400
 # While the members work on one batch, the features of the next are made.
 AT_A_TIME = 2
+
+
+class BusyError(SalesError):
+    """More questions wait than can be answered in time."""
 
 
 @dataclass(eq=False)
@@ -41,6 +48,18 @@ class Batches:
         self._forecast = forecast
         self._waiting: deque[_Question] = deque()
         self._workers: set[asyncio.Task[None] | None] = set()
+
+    def admit(self, stores: int) -> None:
+        """Let a question begin about so many stores.
+
+        Raises:
+            BusyError: Too much waits already; a question is never too much alone.
+        """
+        waiting = sum(len(question.stores) for question in self._waiting)
+        if waiting and waiting + stores > MOST_WAITING:
+            raise BusyError(
+                f"Changed plans of {waiting} stores wait for an answer; try again in a moment."
+            )
 
     async def answer(self, predictor: Predictor, changes: list[Change]) -> Answer:
         """Return every coming day of the stores whose plan is changed.
@@ -77,7 +96,8 @@ class Batches:
                 for question in batch:
                     # Who hung up has cancelled theirs.
                     if not question.answered.done():
-                        question.answered.set_result(answer.of(question.stores))
+                        own = answer if len(batch) == 1 else answer.of(question.stores)
+                        question.answered.set_result(own)
 
     def _next(self) -> list[_Question]:
         """Take the question that has waited longest, and those that go with it."""

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sales_assets.errors import SalesError
+from serving import gate
 from serving.metrics import Metrics
 from serving.problems import failed, problem, told
 from serving.security import Access
@@ -18,7 +19,6 @@ from serving.security import Access
 requests_log = logging.getLogger("serving.requests")
 
 MAX_BODY = 5_000_000
-OVERLOAD_RETRY_AFTER_S = 1
 # What a body may take to arrive: who sends none must not keep a place for ever.
 BODY_S = 10.0
 # These are answered when nothing else is.
@@ -109,8 +109,8 @@ class Doorway:
         if self._in_flight >= self.max_in_flight and scope["path"] not in ALWAYS:
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "The service has more to do than it can; try again in a moment.",
-                retry_after_s=OVERLOAD_RETRY_AFTER_S,
+                gate.DETAIL,
+                retry_after_s=gate.RETRY_AFTER_S,
             )
         length = headers.get("content-length", "0")
         # Without a length the body would have to be read to be measured.

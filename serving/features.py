@@ -75,18 +75,15 @@ class LiveFeatures:
         """Return the days of a store that were known at the cutoff; of a new one there are none."""
         return self._history.get(store_id, self.planned.history.head(0))
 
-    def for_members(self, asked: Frames, names: Iterable[str]) -> Frames:
-        """Return rows that were asked for with only the history that some members look at."""
+    def days_read(self, names: Iterable[str], store_ids: Iterable[int]) -> pd.DataFrame:
+        """Return the days of stores that some members look at."""
         read = [self._read[name] for name in names if name in self._read]
-        history = [
-            of_store[store]
-            for of_store in read
-            for store in asked.rows["store_id"].unique()
-            if store in of_store
-        ]
+        days = [by[store] for by in read for store in store_ids if store in by]
+        if not days:
+            return self.planned.history.head(0)
+        found = days[0] if len(days) == 1 else pd.concat(days)
         # Two members may look at the same days.
-        days = pd.concat(history).drop_duplicates(["store_id", "date"]) if history else None
-        return Frames(asked.rows, self.planned.history.head(0) if days is None else days)
+        return found.drop_duplicates(["store_id", "date"]) if len(read) > 1 else found
 
     def of(self, store_ids: list[int], changes: list[Change]) -> Frames:
         """Return the features of all coming days of some stores.

@@ -17,16 +17,18 @@ import yaml
 from sales_assets.errors import ReleaseError, SalesError
 from sales_assets.forecasting.release import FILE, Release
 from sales_assets.settings import Settings
+from serving import gate
 from serving.mirror import pull
 from serving.security import Keys
 
-CONFIG = Path(__file__).parent / "config.yaml"
 # Ray's own choices, which it reads when it is imported or started.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     # Replicas would listen on a port of their own, on every address of the machine.
     "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",
+    # Who is too much is refused before the interface is asked.
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": gate.IMPORT_PATH,
     # Workers would otherwise yield to whatever else runs here.
     "RAY_worker_niceness": "0",
 }
@@ -104,7 +106,7 @@ def serve_here(
 
 def _config(home: Path, host: str, port: int, release_url: str) -> dict[str, Any]:
     """Return `config.yaml` for this home and address."""
-    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    config: dict[str, Any] = yaml.safe_load(gate.CONFIG.read_text(encoding="utf-8"))
     config["http_options"] |= {"host": host, "port": port}
     (application,) = config["applications"]
     application["args"] |= {

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import pickle
 import threading
 import time
 from typing import Any
@@ -18,11 +19,14 @@ from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.forecasting.release import Release
 from serving.arguments import Arguments
+from serving.garbage import settle
 from serving.mirror import pull
 from serving.predictor import member_directory
 
 log = logging.getLogger("ray.serve")
 
+# Log forecasts by member.
+Said = dict[str, NDArray[Any]]
 # Releases that a replica keeps: the newest and the one before it.
 KEPT = 2
 # Seconds after which what failed is tried again.
@@ -39,16 +43,22 @@ class Members:
         self._loaded: dict[str, dict[str, Member]] = {}
         self._tried_at: dict[str, float] = {}
 
-    async def predict(self, release: Release, asked: Frames) -> dict[str, NDArray[Any]]:
-        """Return the log forecasts of those members that can give them."""
-        return await asyncio.to_thread(self._predict, release, asked)
+    async def predict(self, release: Release, asked: bytes, history: bytes) -> Said:
+        """Return the log forecasts of those members that can give them.
+
+        Args:
+            release: Whose members are asked.
+            asked: Feature rows, packed.
+            history: The days that these members read, packed.
+        """
+        return await asyncio.to_thread(self._predict, release, asked, history)
 
     async def explain(self, release: Release, asked: Frames) -> pd.DataFrame | None:
         """Return what the forecasts of `lightgbm`, which is one of these, are made of."""
         return await asyncio.to_thread(self._explain, release, asked)
 
-    def _predict(self, release: Release, asked: Frames) -> dict[str, NDArray[Any]]:
-        says = {}
+    def _predict(self, release: Release, rows: bytes, history: bytes) -> Said:
+        asked, says = Frames(unpacked(rows), unpacked(history)), {}
         for name, member in self._members(release).items():
             try:
                 says[name] = member.predict(asked)
@@ -112,4 +122,16 @@ class Members:
             except Exception:
                 # The others of this replica answer without it, and the answer names it.
                 log.exception("%s of %s cannot be loaded", name, release.version)
+        settle()
         return loaded
+
+
+def packed(frame: pd.DataFrame) -> bytes:
+    """Return a frame as Ray would send it, made once for all groups that are asked."""
+    return pickle.dumps(frame, protocol=5)
+
+
+def unpacked(sent: bytes) -> pd.DataFrame:
+    """Return what was packed by the process that asks, and by no one else."""
+    frame: pd.DataFrame = pickle.loads(sent)  # noqa: S301 - Ray unpickles its own messages too
+    return frame

@@ -14,7 +14,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sales_assets.errors import SalesError
-from sales_assets.forecasting.bundle import FORECAST_COLUMNS
 from sales_assets.forecasting.ensemble import MEMBERS, Ensemble
 from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
@@ -206,8 +205,9 @@ class Predictor:
         if not present:
             raise NoMemberError("No member of the ensemble answers.")
         forecasts = self.ensemble.forecast(asked.rows, pd.DataFrame(present))
+        forecasts["version"] = self.release.version
         return Answer(
-            forecasts.assign(version=self.release.version)[FORECAST_COLUMNS],
+            forecasts,
             asked.rows[["store_id", "date", *CHANGEABLE]],
             tuple(name for name in self.ensemble.weights if name not in present),
         )

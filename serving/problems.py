@@ -12,6 +12,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from sales_assets.errors import SalesError
+from serving import gate
+from serving.batches import BusyError
 from serving.predictor import (
     ContradictionError,
     NoMemberError,
@@ -54,6 +56,7 @@ STATUS_OF: dict[type[Exception], HTTPStatus] = {
     TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     NotReadyError: HTTPStatus.SERVICE_UNAVAILABLE,
     NoMemberError: HTTPStatus.SERVICE_UNAVAILABLE,
+    BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 # What every path may answer instead, for the description of the interface.
 ANYWHERE: dict[int | str, dict[str, Any]] = {
@@ -143,6 +146,8 @@ def told(method: str, path: str, error: Exception) -> Response:
     retry_after_s = None
     if isinstance(error, TooManyRequestsError):
         retry_after_s = error.seconds
+    elif isinstance(error, BusyError):
+        retry_after_s = gate.RETRY_AFTER_S
     elif status == HTTPStatus.SERVICE_UNAVAILABLE:
         retry_after_s = RETRY_AFTER_S
     errors = error.errors if isinstance(error, UnusableRowsError) else None

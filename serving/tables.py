@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,7 +18,6 @@ NUMBER = re.compile(r"[0-9]{1,10}")
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 # Every day of two thousand stores.
 MAX_ROWS = 84_000
-ROWS_A_CHUNK = 500
 
 
 def read_instances(content: bytes) -> list[Instance]:
@@ -51,20 +50,22 @@ def read_instances(content: bytes) -> list[Instance]:
     return instances
 
 
-def lines(predictions: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Return the predictions as CSV, in chunks of lines."""
+def lines(predictions: Iterable[dict[str, Any]], has_header: bool = True) -> str:
+    """Return predictions as lines of CSV.
+
+    Args:
+        predictions: What `answers.predictions` returned.
+        has_header: Whether the names of the columns come first.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(WRITTEN)
-    for number, found in enumerate(predictions, start=1):
+    if has_header:
+        writer.writerow(WRITTEN)
+    for found in predictions:
         bounds = [bound for level in ("80", "95") for bound in found["intervals"][level]]
         money = [f"{value:.2f}" for value in (found["forecast"], *bounds)]
         writer.writerow([found["store_id"], found["date"], found["h"], *money])
-        if number % ROWS_A_CHUNK == 0:
-            yield text.getvalue()
-            text.seek(0)
-            text.truncate()
-    yield text.getvalue()
+    return text.getvalue()
 
 
 def _check_columns(names: Iterable[str]) -> None:

@@ -64,11 +64,15 @@ def overload(home: Path, _: float, scratch: Path) -> None:
     with running(platform(home, port), port, scratch / "overload.log") as service:
         asyncio.run(steady(port, asks, 2.0, 5))
         able = asyncio.run(as_answered(port, asks, 4, 10))
-        rate = len(able) / max(outcome.started_s + outcome.took_s for outcome in able)
+        ended_s = max(outcome.started_s + outcome.took_s for outcome in able)
+        rate = sum(outcome.status == 200 for outcome in able) / ended_s
         print(f"four clients: {rate:.0f} answers a second; now {10 * rate:.0f} requests a second")
         found = asyncio.run(steady(port, asks, 10 * rate, OVERLOAD_S))
         _print("ten times as much", found, None)
         counts = Counter(outcome.status for outcome in found)
+        p50, _ = quantiles_ms(found)
+        longest_s = max(outcome.took_s for outcome in found if outcome.status == 200)
+        print(f"  what was answered: p50 {p50:.0f} ms, at most {1000 * longest_s:.0f} ms")
         told = sum(outcome.retry_after for outcome in found if outcome.status in (429, 503))
         print(f"  by status {dict(sorted(counts.items()))}; {told} were told when to come back")
         _print("after it", asyncio.run(steady(port, asks, PER_SECOND, 10)), None)

@@ -37,6 +37,10 @@ class InProcess:
         self._explained = LightGBM.load(directory, settings)
         self._batches = Batches(self._changed)
 
+    def admit(self, stores: int) -> None:
+        """Let a question begin, unless too much waits already."""
+        self._batches.admit(stores)
+
     async def forecast(self, predictor: Predictor, changes: list[Change]) -> Answer:
         """Forecast stores whose plan is changed."""
         return await self._batches.answer(predictor, changes)

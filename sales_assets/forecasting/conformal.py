@@ -10,7 +10,7 @@ by age); one-sided quantiles as in Romano et al. (2019), Conformalized quantile 
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -51,8 +51,13 @@ def doubt(rows: pd.DataFrame) -> Array:
     """
     if "spread" not in rows:
         return np.ones(len(rows))
-    spread = rows["spread"].fillna(TYPICAL_SPREAD).clip(lower=SMALLEST_SPREAD)
-    return ((spread / TYPICAL_SPREAD) ** SPREAD_POWER).to_numpy(dtype=np.float64)
+    return _doubt(rows["spread"].to_numpy(dtype=np.float64))
+
+
+def _doubt(spread: Array) -> Array:
+    known = np.where(np.isnan(spread), TYPICAL_SPREAD, spread)
+    doubt: Array = (np.maximum(known, SMALLEST_SPREAD) / TYPICAL_SPREAD) ** SPREAD_POWER
+    return doubt
 
 
 @dataclass(frozen=True)
@@ -219,7 +224,7 @@ def _quantile(scores: Array, weights: Array, share: float) -> float:
 
 
 class Bounds:
-    """What `calibrate` returned, ready to be looked up.
+    """What `calibrate` returned, ready to be looked up for any forecasts.
 
     Args:
         calibration: Its rows.
@@ -231,25 +236,34 @@ class Bounds:
         self._last_week = int(calibration["horizon_week"].max())
         self._bounds = Lookup(calibration, ["model", "store_id", "horizon_week"], BOUNDS)
 
-    def added(self, forecasts: pd.DataFrame) -> pd.DataFrame:
-        """Return the forecasts with their bounds in EUR; see `add_intervals`."""
-        stores = forecasts["store_id"].to_numpy()
-        keys = {
-            "model": forecasts["model"].to_numpy(),
-            "store_id": np.where(np.isin(stores, self._known), stores, ANY_STORE),
-            # Weeks beyond the last take the last.
-            "horizon_week": horizon_week(forecasts["h"]).to_numpy().clip(max=self._last_week),
-        }
-        bounds = self._bounds.at(keys)
-        forecast, by = forecasts["forecast"].to_numpy(), doubt(forecasts)
-        inner_lo, inner_hi = np.zeros(len(forecasts)), np.zeros(len(forecasts))
-        columns = {}
+    def of(
+        self,
+        model: NDArray[Any],
+        store_id: NDArray[Any],
+        h: NDArray[Any],
+        forecast: Array,
+        by: Array,
+    ) -> dict[str, Array]:
+        """Return the bounds in EUR of forecasts, by name; see `add_intervals`.
+
+        Args:
+            model: Who forecast.
+            store_id: For which store.
+            h: How far ahead.
+            forecast: What, in EUR.
+            by: What `doubt` returned of the days.
+        """
+        weeks = np.minimum((h - 1) // 7 + 1, self._last_week)
+        stores = np.where(np.isin(store_id, self._known), store_id, ANY_STORE)
+        bounds = self._bounds.at({"model": model, "store_id": stores, "horizon_week": weeks})
+        inner_lo, inner_hi = np.zeros(len(forecast)), np.zeros(len(forecast))
+        found = {}
         for level in sorted(LEVELS):
             inner_lo = np.minimum(inner_lo, by * bounds[f"lo_{level}"])
             inner_hi = np.maximum(inner_hi, by * bounds[f"hi_{level}"])
-            columns[f"lo_{level}"] = forecast * np.exp(inner_lo)
-            columns[f"hi_{level}"] = forecast * np.exp(inner_hi)
-        return forecasts.assign(**columns)
+            found[f"lo_{level}"] = forecast * np.exp(inner_lo)
+            found[f"hi_{level}"] = forecast * np.exp(inner_hi)
+        return found
 
 
 def add_intervals(forecasts: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
@@ -262,7 +276,14 @@ def add_intervals(forecasts: pd.DataFrame, calibration: pd.DataFrame) -> pd.Data
         forecasts: model, store_id, h, forecast, and `spread` where it is known.
         calibration: What `calibrate` returned; weeks beyond its last take its last.
     """
-    return Bounds(calibration).added(forecasts)
+    bounds = Bounds(calibration).of(
+        forecasts["model"].to_numpy(),
+        forecasts["store_id"].to_numpy(),
+        forecasts["h"].to_numpy(),
+        forecasts["forecast"].to_numpy(),
+        doubt(forecasts),
+    )
+    return forecasts.assign(**bounds)
 
 
 def judged(window: pd.DataFrame, others: pd.DataFrame, is_scaled: bool = True) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from sales_assets.forecasting.baseline import Baseline
-from sales_assets.forecasting.conformal import BOUNDS, Bounds
+from sales_assets.forecasting.conformal import Bounds, doubt
 from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.lstm import LSTM
 from sales_assets.forecasting.member import Member
@@ -82,20 +82,20 @@ class Ensemble:
         models = [*log_forecasts, ENSEMBLE]
         says = np.vstack([*log_forecasts.to_numpy().T, combine(log_forecasts, weights)])
         is_open = rows["is_open"].to_numpy(dtype=bool)
-        keys = {name: rows[name].to_numpy() for name in (*ROW, "h")}
-        keys["spread"] = spread(log_forecasts).to_numpy()
-        forecasts = pd.DataFrame(
-            {
-                **{name: np.tile(values, len(models)) for name, values in keys.items()},
-                "model": np.repeat(np.array(models, dtype=object), len(rows)),
-                "forecast": np.where(is_open, np.exp(says), 0.0).ravel(),
-            }
-        )
-        with_bounds = self._bounds.added(forecasts)
+        # Arrays until the end: of one store's days, every step of a frame takes longer than all
+        # arithmetic.
+        model = np.repeat(np.array(models, dtype=object), len(rows))
+        keys = {name: np.tile(rows[name].to_numpy(), len(models)) for name in ROW}
+        h = np.tile(rows["h"].to_numpy(), len(models))
+        forecast = np.where(is_open, np.exp(says), 0.0).ravel()
+        by = np.tile(doubt(spread(log_forecasts).to_frame("spread")), len(models))
+        bounds = self._bounds.of(model, keys["store_id"], h, forecast, by)
         if set(weights) != set(self.weights):
-            used = [name for name, weight in weights.items() if weight > 0]
-            with_bounds = _widened(with_bounds, used)
-        return moved(with_bounds, self.factors).drop(columns="spread")
+            used = [models.index(name) for name, weight in weights.items() if weight > 0]
+            bounds = _widened(forecast.reshape(says.shape), bounds, used)
+        times = np.repeat([self.factors.get(name, 1.0) for name in models], len(rows))
+        values = moved({"forecast": forecast, **bounds}, times)
+        return pd.DataFrame({**keys, "model": model, "h": h, **values}, copy=False)
 
 
 def _shared(weights: Mapping[str, float], present: list[str]) -> dict[str, float]:
@@ -109,17 +109,24 @@ def _shared(weights: Mapping[str, float], present: list[str]) -> dict[str, float
     return {name: weight / total for name, weight in own.items()}
 
 
-def _widened(forecasts: pd.DataFrame, used: list[str]) -> pd.DataFrame:
-    """Return the ensemble's bounds as far from its forecast as the farthest of the used models'."""
-    result = forecasts.copy()
-    of = {model: rows.index for model, rows in forecasts.groupby("model")}
-    forecast = forecasts["forecast"].to_numpy()
-    for bound in BOUNDS:
-        share = forecasts[bound].to_numpy() / np.where(forecast > 0, forecast, 1.0)
+def _widened(
+    forecast: NDArray[np.float64], bounds: Mapping[str, NDArray[np.float64]], used: list[int]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the ensemble's bounds as far from its forecast as the farthest of the used models'.
+
+    Args:
+        forecast: Shape (models, rows), the ensemble last.
+        bounds: Of the same, one after the other.
+        used: Places of the models.
+    """
+    wide = {}
+    for bound, values in bounds.items():
+        each = values.reshape(forecast.shape).copy()
+        share = each / np.where(forecast > 0, forecast, 1.0)
         farthest = np.minimum if bound.startswith("lo") else np.maximum
-        widest = farthest.reduce([share[of[model]] for model in (ENSEMBLE, *used)])
-        result.loc[of[ENSEMBLE], bound] = widest * forecast[of[ENSEMBLE]]
-    return result
+        each[-1] = farthest.reduce(share[[-1, *used]], axis=0) * forecast[-1]
+        wide[bound] = each.ravel()
+    return wide
 
 
 def combine(log_forecasts: pd.DataFrame, weights: Mapping[str, float]) -> NDArray[np.float64]:

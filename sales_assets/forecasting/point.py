@@ -70,16 +70,19 @@ def factors(backtest: pd.DataFrame, point: str) -> dict[str, float]:
     }
 
 
-def moved(forecasts: pd.DataFrame, by_model: Mapping[str, float]) -> pd.DataFrame:
-    """Return the forecasts times their model's factor.
+def moved(columns: Mapping[str, Array], times: Array) -> dict[str, Array]:
+    """Return forecasts times their model's factor, with their bounds.
 
     Intervals say where sales may lie, whatever is forecast: they stay, and are only widened where
     the forecast would otherwise leave them.
+
+    Args:
+        columns: `forecast`, and the bounds of each level.
+        times: The factor of each forecast.
     """
-    times = forecasts["model"].map(by_model).fillna(1.0).to_numpy()
-    forecast = forecasts["forecast"].to_numpy() * times
-    columns = {"forecast": forecast}
+    forecast = columns["forecast"] * times
+    result = {"forecast": forecast}
     for level in LEVELS:
-        columns[f"lo_{level}"] = np.minimum(forecasts[f"lo_{level}"].to_numpy(), forecast)
-        columns[f"hi_{level}"] = np.maximum(forecasts[f"hi_{level}"].to_numpy(), forecast)
-    return forecasts.assign(**columns)
+        result[f"lo_{level}"] = np.minimum(columns[f"lo_{level}"], forecast)
+        result[f"hi_{level}"] = np.maximum(columns[f"hi_{level}"], forecast)
+    return result

@@ -148,9 +148,13 @@ def sliding_windows(
         horizon: Days ahead; rows further ahead lengthen every window.
     """
     rows = frames.rows
-    groups = rows.groupby(["cutoff", "store_id"], sort=True)
-    window, step = groups.ngroup().to_numpy(), rows["h"].to_numpy(dtype=np.int64) - 1
-    keys = groups.size().index.to_frame(index=False)
+    cutoffs, of_cutoff = np.unique(rows["cutoff"].to_numpy(), return_inverse=True)
+    stores, of_store = np.unique(rows["store_id"].to_numpy(), return_inverse=True)
+    pairs, window = np.unique(of_cutoff * len(stores) + of_store, return_inverse=True)
+    keys = pd.DataFrame(
+        {"cutoff": cutoffs[pairs // len(stores)], "store_id": stores[pairs % len(stores)]}
+    )
+    step = rows["h"].to_numpy(dtype=np.int64) - 1
     days = max(horizon, int(step.max()) + 1)
 
     future = np.zeros((len(keys), days, inputs.width), dtype=np.float32)

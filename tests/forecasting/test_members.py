@@ -10,8 +10,9 @@ import pytest
 from sales_assets.forecasting.baseline import Baseline
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.features import backtest_cutoffs, last_sales_day
-from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.frames import Frames, model_matrix
 from sales_assets.forecasting.lightgbm import LightGBM, recency_weights
+from sales_assets.forecasting.random_forest import RandomForest, prepared
 from sales_assets.forecasting.statistical import Statistical
 from sales_assets.settings import Settings
 
@@ -50,6 +51,17 @@ def fitted(member, one_thread, training, cutoff):
 @pytest.fixture(scope="module")
 def asked(training, cutoff):
     return training.asked_at(cutoff)
+
+
+def test_the_forest_prepares_rows_as_its_pipeline_does(one_thread, training, cutoff, asked):
+    fitted = RandomForest(one_thread).fit(training.known_at(cutoff), cutoff)
+    unlike = asked.rows.copy()
+    unlike.loc[unlike.index[::3], ["anchor", "level_14", "state_holiday"]] = None
+    for rows in (asked.rows, asked.rows.head(1), unlike):
+        matrix = model_matrix(rows)
+        columns = fitted.pipeline.named_steps["columns"]
+        expected = columns.transform(matrix).astype(np.float32)
+        np.testing.assert_array_equal(prepared(columns, matrix), expected)
 
 
 def test_every_member_says_what_it_is_and_how_it_is_set(member, one_thread):

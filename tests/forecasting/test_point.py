@@ -93,7 +93,7 @@ def test_intervals_stay_and_hold_the_forecast(times):
          "lo_95": [80.0, 0, 80], "hi_95": [120.0, 0, 120]}
     )  # fmt: skip
 
-    result = moved(rows, {"a": times})
+    result = rows.assign(**moved(rows, np.where(rows["model"] == "a", times, 1.0)))
 
     assert result["forecast"].tolist() == [100 * times, 0, 100]
     ordered = result[["lo_95", "lo_80", "forecast", "hi_80", "hi_95"]].to_numpy()

@@ -21,8 +21,9 @@ import pytest
 from sales_assets import warehouse
 from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.settings import Settings
-from serving import doorway
-from serving.predictor import Predictor
+from serving import answers, api, doorway
+from serving.batches import BusyError
+from serving.predictor import Answer, NoMemberError, Predictor
 from serving.security import Keys, RateLimit
 from tests.serving.conftest import Client, InProcess, Reply
 
@@ -358,6 +359,41 @@ def test_a_file_of_days_is_answered_as_a_file(client: Client, predictor: Predict
     assert_problem(unknown, 404, "no store 77")
 
 
+def test_a_long_file_is_told_in_parts(
+    client: Client, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "store_id,date,is_promo\n" + "".join(
+        f"{store},{day(predictor, h)},{'true' if store == 3 else ''}\n"
+        for h in range(1, 8)
+        for store in (5, 3, 1)
+    )
+    whole = client.post("/v1/predict/csv", asked.encode(), "text/csv")
+    told: list[int] = []
+    predictions = answers.predictions
+
+    def in_part(answer: Answer, days: list[Any], *others: Any) -> list[dict[str, Any]]:
+        told.append(len(days))
+        return predictions(answer, days, *others)
+
+    monkeypatch.setattr(answers, "predictions", in_part)
+    monkeypatch.setattr(api, "DAYS_A_PART", 8)
+    parts = client.post("/v1/predict/csv", asked.encode(), "text/csv")
+    assert told == [8, 8, 5]
+    assert parts.body == whole.body
+    assert "sales_predictions_total 42.0" in client.get("/metrics").body.decode()
+
+
+def test_a_file_that_cannot_be_forecast_has_a_status(
+    client: Client, service: InProcess, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise NoMemberError("No member of the ensemble answers.")
+
+    monkeypatch.setattr(service, "forecast", fail)
+    asked = f"store_id,date,is_promo\n5,{day(predictor, 1)},\n3,{day(predictor, 1)},true\n"
+    assert_problem(client.post("/v1/predict/csv", asked.encode(), "text/csv"), 503, "No member")
+
+
 def test_the_chain_is_summed_up(client: Client, predictor: Predictor, latest: pd.DataFrame) -> None:
     body = client.get("/v1/overview").json
     coming = latest[latest["model"] == ENSEMBLE]
@@ -497,6 +533,19 @@ def test_requests_are_logged_without_the_key(
     assert lines[0]["version"] == predictor.release.version
     assert lines[0]["ms"] > 0
     assert text not in caplog.text
+
+
+def test_a_changed_plan_that_would_wait_too_long_is_told_to_come_back(
+    client: Client, service: InProcess, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(stores: int) -> None:
+        raise BusyError(f"{stores} are too many")
+
+    monkeypatch.setattr(service, "admit", refuse)
+    reply = client.post("/v1/predict", instances((3, day(predictor, 1)), is_promo=True))
+    assert_problem(reply, 503, "1 are too many")
+    assert reply.headers["retry-after"] == "1"
+    assert client.post("/v1/predict", instances((3, day(predictor, 1)))).status == 200
 
 
 class TestAtItsLimit:

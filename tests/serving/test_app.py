@@ -17,7 +17,7 @@ from serving import app, members
 from serving.app import Ingress
 from serving.arguments import Arguments
 from serving.changed_plans import Change
-from serving.members import Members
+from serving.members import Members, unpacked
 from serving.predictor import Predictor
 
 GROUPS = {
@@ -44,7 +44,8 @@ class Group:
     def explain(self) -> "Call":
         return Call(self._explain)
 
-    async def _predict(self, release: Release, asked: Frames) -> dict[str, Any]:
+    async def _predict(self, release: Release, rows: bytes, history: bytes) -> dict[str, Any]:
+        asked = Frames(unpacked(rows), unpacked(history))
         self.asked += 1
         self.days_read.append(len(asked.history))
         if self.fails(release):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from serving.batches import AT_A_TIME, MOST_STORES, Batches
+from serving import batches as batches_module
+from serving.batches import AT_A_TIME, MOST_STORES, Batches, BusyError
 from serving.changed_plans import Change
 from serving.predictor import Answer, Predictor
 
@@ -135,5 +136,31 @@ def test_who_hangs_up_is_not_waited_for(predictor: Predictor) -> None:
             True, False, True, False,
         ]  # fmt: skip
         assert [asked for _, asked in answering.batches] == [[1], [2], [4]]
+
+    asyncio.run(run())
+
+
+def test_more_than_can_be_answered_in_time_is_refused(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches_module, "MOST_WAITING", 3)
+
+    async def run() -> None:
+        answering = Answering(predictor)
+        batches = Batches(answering)
+        # One alone is never too much, and what is being answered does not wait.
+        batches.admit(100)
+        about_one = [batches.answer(predictor, change(predictor, 1)) for _ in range(AT_A_TIME)]
+        tasks = [asyncio.ensure_future(question) for question in about_one]
+        await asyncio.sleep(0.01)
+        batches.admit(100)
+        tasks.append(asyncio.ensure_future(batches.answer(predictor, change(predictor, 2))))
+        await asyncio.sleep(0)
+        batches.admit(2)
+        with pytest.raises(BusyError, match="1 stores wait"):
+            batches.admit(3)
+        answering.go_on.set()
+        await asyncio.gather(*tasks)
+        batches.admit(100)
 
     asyncio.run(run())

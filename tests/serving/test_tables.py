@@ -62,16 +62,13 @@ def test_a_file_has_only_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         read_instances(b"store_id,date\n" + 3 * row)
 
 
-def test_predictions_are_written_in_chunks_of_whole_lines() -> None:
+def test_predictions_are_written_as_lines_under_one_header() -> None:
     found = [
         {
             "store_id": 1, "date": "2015-06-25", "h": 6, "forecast": 10.126,
             "intervals": {"80": [9.0, 11.0], "95": [8.0, 12.5]},
         }
-    ] * (tables.ROWS_A_CHUNK + 1)  # fmt: skip
-    chunks = list(lines(found))
-    assert len(chunks) == 2
-    assert all(chunk.endswith("\n") for chunk in chunks)
-    text = "".join(chunks).splitlines()
-    assert text[0] == "store_id,date,h,forecast,lo_80,hi_80,lo_95,hi_95"
-    assert text[1:] == ["1,2015-06-25,6,10.13,9.00,11.00,8.00,12.50"] * len(found)
+    ]  # fmt: skip
+    line = "1,2015-06-25,6,10.13,9.00,11.00,8.00,12.50\n"
+    assert lines(found) == f"store_id,date,h,forecast,lo_80,hi_80,lo_95,hi_95\n{line}"
+    assert lines(2 * found, has_header=False) == 2 * line

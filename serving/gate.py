@@ -1,0 +1,89 @@
+"""What Ray's proxy asks before it passes a request on: whether there is room.
+
+A request that reaches the interface has cost milliseconds by then, and so has its refusal. The gate
+stands in the proxy's own process, reads nothing of a request but its path, and refuses what is too
+much for a fraction of that. Ray finds it by `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`; without it
+the interface refuses by itself (`serving.doorway`).
+"""
+
+import json
+import logging
+import time
+from http import HTTPStatus
+from pathlib import Path
+
+import yaml
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+log = logging.getLogger("ray.serve")
+
+IMPORT_PATH = "serving.gate:middlewares"
+CONFIG = Path(__file__).parent / "config.yaml"
+# These are answered when nothing else is; Ray's own begin with the last.
+ALWAYS = ("/healthz", "/readyz", "/metrics", "/-/")
+RETRY_AFTER_S = 1
+DETAIL = "The service has more to do than it can; try again in a moment."
+BODY = json.dumps(
+    {
+        "type": "about:blank",
+        "title": HTTPStatus.SERVICE_UNAVAILABLE.phrase,
+        "status": int(HTTPStatus.SERVICE_UNAVAILABLE),
+        "detail": DETAIL,
+    }
+).encode()
+START = {
+    "type": "http.response.start",
+    "status": int(HTTPStatus.SERVICE_UNAVAILABLE),
+    "headers": [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(BODY)).encode()),
+        (b"retry-after", str(RETRY_AFTER_S).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ],
+}
+# How often the log says how many were refused.
+TELL_S = 10.0
+
+
+class Gate:
+    """ASGI middleware that lets so many requests in at a time.
+
+    Args:
+        app: What is behind it.
+        max_in_flight: Requests that are let in at a time; more are told to come back.
+    """
+
+    def __init__(self, app: ASGIApp, max_in_flight: int) -> None:
+        self.app, self.max_in_flight = app, max_in_flight
+        self._in_flight, self._refused, self._told_at = 0, 0, time.monotonic()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or tell it to come back."""
+        if scope["type"] != "http" or scope["path"].startswith(ALWAYS):
+            await self.app(scope, receive, send)
+        elif self._in_flight >= self.max_in_flight:
+            self._count()
+            await send(START)
+            await send({"type": "http.response.body", "body": BODY})
+        else:
+            self._in_flight += 1
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self._in_flight -= 1
+
+    def _count(self) -> None:
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._told_at > TELL_S:
+            log.warning("refused, being more than could be answered: %d requests", self._refused)
+            self._refused, self._told_at = 0, now
+
+
+def middlewares() -> list[Middleware]:
+    """Return what Ray's proxy puts around everything: the gate, as `config.yaml` sets it."""
+    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    (application,) = config["applications"]
+    return [Middleware(Gate, max_in_flight=application["args"]["max_in_flight"])]

@@ -1,0 +1,90 @@
+"""What is too much is refused at the gate, before anything of it is read."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from serving import gate
+from serving.gate import Gate, middlewares
+from serving.schemas import Problem
+
+
+class Behind:
+    """Stands for the interface: answers once it is let go on."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.paths.append(scope["path"])
+        await self.go_on.wait()
+        if scope["path"] == "/fails":
+            raise RuntimeError
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def ask(entrance: Gate, path: str) -> list[Any]:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read at the gate")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await entrance({"type": "http", "path": path, "headers": []}, receive, send)
+    return sent
+
+
+def test_so_many_are_let_in_and_the_rest_is_told_to_come_back() -> None:
+    async def run() -> None:
+        behind = Behind()
+        entrance = Gate(behind, max_in_flight=2)
+        inside = [asyncio.create_task(ask(entrance, "/v1/predict")) for _ in range(2)]
+        await asyncio.sleep(0)
+        start, body = await ask(entrance, "/v1/predict")
+        assert start["status"] == 503
+        headers = dict(start["headers"])
+        assert headers[b"content-type"] == b"application/problem+json"
+        assert headers[b"retry-after"] == b"1"
+        assert int(headers[b"content-length"]) == len(body["body"])
+        assert Problem(**json.loads(body["body"])).status == 503
+        assert len(behind.paths) == 2
+        # Whoever looks after the service is let in all the same.
+        watching = asyncio.create_task(ask(entrance, "/readyz"))
+        await asyncio.sleep(0)
+        behind.go_on.set()
+        assert [(await task)[0]["status"] for task in (*inside, watching)] == [200, 200, 200]
+        assert (await ask(entrance, "/v1/predict"))[0]["status"] == 200
+
+    asyncio.run(run())
+
+
+def test_a_request_that_fails_leaves_its_place() -> None:
+    async def run() -> None:
+        behind = Behind()
+        behind.go_on.set()
+        entrance = Gate(behind, max_in_flight=1)
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                await ask(entrance, "/fails")
+
+    asyncio.run(run())
+
+
+def test_the_log_says_how_many_were_refused(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gate, "TELL_S", 0.0)
+    asyncio.run(ask(Gate(Behind(), max_in_flight=0), "/v1/stores"))
+    assert "more than could be answered: 1 requests" in caplog.text
+
+
+def test_ray_is_given_the_gate_of_the_configuration() -> None:
+    (middleware,) = middlewares()
+    assert middleware.cls is Gate
+    assert middleware.kwargs["max_in_flight"] >= 1
