@@ -93,9 +93,10 @@ class Effects:
             part: np.nan_to_num(self._calendar[part].at({"key": keys})["effect"])
             for part, keys in calendar_keys(rows).items()
         }
-        weeks_ago = (self.season["week_end"].iloc[0] - rows["date"]).dt.days // 7
+        last = self.season["week_end"].to_numpy(dtype="datetime64[D]")[0]
+        weeks_ago = (last - rows["date"].to_numpy(dtype="datetime64[D]")).astype(np.int64) // 7
         season: NDArray[np.float64] = self.season["season"].to_numpy()
-        return {**parts, SEASON: season[(weeks_ago % WEEKS).to_numpy()]}
+        return {**parts, SEASON: season[weeks_ago % WEEKS]}
 
     @cached_property
     def _own(self) -> Lookup:
@@ -146,27 +147,34 @@ def calendar_keys(rows: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
     `before` and `after`, the days closed next to it other than an ordinary Sunday; `feast`, the
     days from Easter Sunday, counted from 1,000.
     """
-    days = rows["date"]
-    left = days.dt.days_in_month - days.dt.day
-    # The kind of a map of no days is not that of days.
-    easters = days.dt.year.map(_easters(days)).astype(days.dtype)
-    since_easter = (days - easters).dt.days
-    is_feast = np.logical_or.reduce([since_easter.between(*span) for span in FEASTS])
+    # Arrays throughout: of one store's days, pandas would take most of the time of a forecast.
+    days = rows["date"].to_numpy(dtype="datetime64[D]")
+    months = days.astype("datetime64[M]")
+    day = (days - months).astype(np.int64) + 1
+    left = ((months + 1).astype("datetime64[D]") - days).astype(np.int64) - 1
+    since_easter = (days - _easters(days)).astype(np.int64)
+    is_feast = np.logical_or.reduce(
+        [(since_easter >= first) & (since_easter <= last) for first, last in FEASTS]
+    )
     weekday = rows["weekday"].to_numpy(dtype=np.int64)
     return {
-        "month": np.where(left < MONTH_END, -1 - left, days.dt.day).astype(np.int64),
+        "month": np.where(left < MONTH_END, -1 - left, day),
         "before": _gap(rows["days_until_open"], weekday == 6),
         "after": _gap(rows["days_since_open"], weekday == 1),
-        "feast": np.where(is_feast, 1000 + since_easter, ORDINARY).astype(np.int64),
+        "feast": np.where(is_feast, 1000 + since_easter, ORDINARY),
     }
 
 
-def _easters(days: pd.Series) -> dict[int, pd.Timestamp]:
-    return {int(year): pd.Timestamp(easter(int(year))) for year in days.dt.year.unique()}
+def _easters(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """Return Easter Sunday of each day's year."""
+    years, place = np.unique(days.astype("datetime64[Y]"), return_inverse=True)
+    found = [easter(int(year) + 1970) for year in years.astype(np.int64)]
+    return np.array(found, dtype="datetime64[D]")[place]
 
 
 def _gap(days: pd.Series, is_by_sunday: NDArray[np.bool_]) -> NDArray[np.int64]:
-    gap = days.astype("float64").fillna(1).to_numpy().astype(np.int64)
+    known = days.to_numpy(dtype=np.float64, na_value=np.nan)
+    gap = np.where(np.isnan(known), 1, known).astype(np.int64)
     usual = np.where(is_by_sunday, 2, 1)
     return np.where((gap > usual) & (gap <= LONGEST_GAP), 10 * gap + is_by_sunday, ORDINARY)
 
