@@ -16,7 +16,8 @@ from sales_assets.forecasting import backtest as backtesting
 from sales_assets.forecasting import features, lstm
 from sales_assets.forecasting.conformal import BOUNDS
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, MODELS
-from sales_assets.forecasting.frames import KEYS, LABEL, Frames, read_frames
+from sales_assets.forecasting.frames import KEYS, LABEL, Frames, anchors, read_frames
+from sales_assets.forecasting.reference import Reference
 from sales_assets.forecasting.windows import UNKNOWN_STORE, Inputs, sliding_windows
 from tests.conftest import load_and_clean
 
@@ -181,6 +182,22 @@ def test_a_member_asks_the_history_nothing_beyond_what_it_is_given(
     np.testing.assert_array_equal(fitted.predict(asked), fitted.predict(other))
 
 
+def windows_of(frames, inputs, settings):
+    level = anchors(frames.rows, 8.0)
+    return sliding_windows(frames, inputs, level, settings.lstm.past_days, settings.horizon)
+
+
+def test_what_learners_begin_from_at_the_cutoff_is_the_same(training, changed, cutoff):
+    before, after = (
+        Reference.fit(frames.known_at(cutoff), cutoff).at(frames.asked_at(cutoff).rows)
+        for frames in (training, changed)
+    )
+
+    np.testing.assert_array_equal(before, after)
+    later = Reference.fit(changed, cutoff).at(changed.asked_at(cutoff).rows)
+    assert (later != before).mean() > 0.5
+
+
 def test_scales_places_and_windows_of_a_network_at_the_cutoff_are_the_same(
     training, changed, cutoff, settings
 ):
@@ -188,10 +205,7 @@ def test_scales_places_and_windows_of_a_network_at_the_cutoff_are_the_same(
     inputs = Inputs.learn(before.rows)
     assert Inputs.learn(after.rows) == inputs
 
-    learnt, others = (
-        sliding_windows(known, inputs, settings.lstm.past_days, settings.horizon)
-        for known in (before, after)
-    )
+    learnt, others = (windows_of(known, inputs, settings) for known in (before, after))
     for name, array in vars(learnt).items():
         np.testing.assert_array_equal(getattr(others, name), array, err_msg=name)
     weights, other_weights = (
@@ -206,7 +220,7 @@ def test_a_networks_inputs_at_the_cutoff_are_the_same_but_for_what_came_of_it(
     """With the later history beside them too: a window itself looks no further than its cutoff."""
     inputs = Inputs.learn(training.known_at(cutoff).rows)
     asked, *others = (
-        sliding_windows(frames, inputs, settings.lstm.past_days, settings.horizon)
+        windows_of(frames, inputs, settings)
         for frames in (
             training.asked_at(cutoff),
             changed.asked_at(cutoff),
