@@ -28,6 +28,7 @@ from serving.arguments import Arguments
 from serving.batches import MOST_STORES, Batches
 from serving.changed_plans import Change
 from serving.garbage import settle
+from serving.gate import TIMES_WHEN_AWAY
 from serving.journal import Journal
 from serving.members import RELOAD_S, Members, packed
 from serving.mirror import pull
@@ -97,7 +98,8 @@ class Ingress:
             arguments.needs_key,
             self._watched,
             self._journal,
-            arguments.max_in_flight,
+            # What has waited at the gate for this replica to start is answered, too.
+            arguments.max_in_flight * TIMES_WHEN_AWAY,
         )
 
     def admit(self, stores: int) -> None:

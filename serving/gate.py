@@ -2,8 +2,11 @@
 
 A request that reaches the interface has cost milliseconds by then, and so has its refusal. The gate
 stands in the proxy's own process, reads nothing of a request but its path, and refuses what is too
-much for a fraction of that. Ray finds it by `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`; without it
-the interface refuses by itself (`serving.doorway`).
+much for a fraction of that. While the interface is away, since it died and starts anew, requests
+wait for it instead, as many as it can answer once it is back.
+
+Ray finds the gate by `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`; without it the interface refuses
+by itself (`serving.doorway`).
 """
 
 import json
@@ -43,6 +46,12 @@ START = {
         (b"x-content-type-options", b"nosniff"),
     ],
 }
+# Where nobody inside was answered for so long, the interface is not busy but away.
+AWAY_S = 1.0
+# How many times as many may wait then, and be worked on when it is back.
+TIMES_WHEN_AWAY = 4
+# What it takes, once back, to answer who has waited.
+CATCH_UP_S = 3.0
 # How often the log says how many were refused.
 TELL_S = 10.0
 
@@ -52,27 +61,40 @@ class Gate:
 
     Args:
         app: What is behind it.
-        max_in_flight: Requests that are let in at a time; more are told to come back.
+        max_in_flight: Requests that are let in at a time; more are told to come back, or wait while
+            the interface is away.
     """
 
     def __init__(self, app: ASGIApp, max_in_flight: int) -> None:
         self.app, self.max_in_flight = app, max_in_flight
-        self._in_flight, self._refused, self._told_at = 0, 0, time.monotonic()
+        self._in_flight, self._refused = 0, 0
+        self._told_at = self._answered_at = self._is_patient_until = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or tell it to come back."""
         if scope["type"] != "http" or scope["path"].startswith(ALWAYS):
             await self.app(scope, receive, send)
-        elif self._in_flight >= self.max_in_flight:
+        elif self._in_flight >= self._places():
             self._count()
             await send(START)
             await send({"type": "http.response.body", "body": BODY})
         else:
+            if not self._in_flight:
+                # Who comes first after a quiet hour does not make the interface seem away.
+                self._answered_at = time.monotonic()
             self._in_flight += 1
             try:
                 await self.app(scope, receive, send)
             finally:
                 self._in_flight -= 1
+                self._answered_at = time.monotonic()
+
+    def _places(self) -> int:
+        now = time.monotonic()
+        if self._in_flight and now - self._answered_at > AWAY_S:
+            self._is_patient_until = now + CATCH_UP_S
+        is_patient = now < self._is_patient_until
+        return self.max_in_flight * (TIMES_WHEN_AWAY if is_patient else 1)
 
     def _count(self) -> None:
         self._refused += 1

@@ -64,6 +64,44 @@ def test_so_many_are_let_in_and_the_rest_is_told_to_come_back() -> None:
     asyncio.run(run())
 
 
+def test_while_the_interface_is_away_more_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is away where nobody inside has been answered for a while; busy where somebody was."""
+    now = 0.0
+    monkeypatch.setattr(gate.time, "monotonic", lambda: now)
+
+    async def run() -> None:
+        nonlocal now
+        behind = Behind()
+        entrance = Gate(behind, max_in_flight=2)
+        now += 3600
+        inside = [asyncio.create_task(ask(entrance, "/v1/predict")) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert (await ask(entrance, "/v1/predict"))[0]["status"] == 503
+        now += gate.AWAY_S + 0.1
+        inside += [asyncio.create_task(ask(entrance, "/v1/predict")) for _ in range(6)]
+        await asyncio.sleep(0)
+        assert (await ask(entrance, "/v1/predict"))[0]["status"] == 503
+        assert len(behind.paths) == 2 * gate.TIMES_WHEN_AWAY
+        behind.go_on.set()
+        assert [(await task)[0]["status"] for task in inside] == [200] * 8
+        # Who comes while those who waited are answered is not refused either.
+        behind.go_on.clear()
+        inside = [asyncio.create_task(ask(entrance, "/v1/predict")) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert len(behind.paths) == 8 + 3
+        now += gate.CATCH_UP_S
+        behind.go_on.set()
+        assert [(await task)[0]["status"] for task in inside] == [200] * 3
+        behind.go_on.clear()
+        inside = [asyncio.create_task(ask(entrance, "/v1/predict")) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert (await ask(entrance, "/v1/predict"))[0]["status"] == 503
+        behind.go_on.set()
+        await asyncio.gather(*inside)
+
+    asyncio.run(run())
+
+
 def test_a_request_that_fails_leaves_its_place() -> None:
     async def run() -> None:
         behind = Behind()
