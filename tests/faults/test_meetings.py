@@ -105,16 +105,20 @@ def test_a_killed_run_of_the_ui_is_closed_without_hands(home: Path, deliveries: 
     assert "failed: The run's process was killed. Once that is mended" in diagnosis
 
 
+def start_a_run(home: Path) -> None:
+    """Leave a run as the UI does that has accepted one, and not begun with it."""
+    runs.prepare_instance(Settings.load())
+    run = dg.DagsterRun(
+        "weekly_refresh", run_id="abcdef12" * 4, status=dg.DagsterRunStatus.STARTING
+    )
+    with instance_of(home) as instance:
+        instance.add_run(run)
+
+
 def test_a_run_that_is_being_started_is_closed_only_when_it_never_came_to_work(
     home: Path, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs.prepare_instance(Settings.load())
-    with instance_of(home) as instance:
-        instance.add_run(
-            dg.DagsterRun(
-                "weekly_refresh", run_id="abcdef12" * 4, status=dg.DagsterRunStatus.STARTING
-            )
-        )
+    start_a_run(home)
     refused = sales(home, "refresh", "--source", str(deliveries.former))
     assert "Run abcdef12 is just being started in the Dagster UI" in refused.sentence
     assert tick(home) == "No run was killed."
@@ -125,15 +129,9 @@ def test_a_run_that_is_being_started_is_closed_only_when_it_never_came_to_work(
 def test_a_run_that_never_came_to_work_is_closed_also_when_the_clock_has_jumped_back(
     home: Path,
 ) -> None:
-    runs.prepare_instance(Settings.load())
-    with instance_of(home) as instance:
-        instance.add_run(
-            dg.DagsterRun(
-                "weekly_refresh", run_id="abcdef12" * 4, status=dg.DagsterRunStatus.STARTING
-            )
-        )
-        with instance.run_storage.connect() as con:
-            con.exec_driver_sql("update runs set update_timestamp = '2040-01-01 00:00:00'")
+    start_a_run(home)
+    with instance_of(home) as instance, instance.run_storage.connect() as con:
+        con.exec_driver_sql("update runs set update_timestamp = '2040-01-01 00:00:00'")
     assert tick(home) == "Closed: abcdef12."
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import shutil
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,28 @@ from serving.api import create_app
 from serving.changed_plans import Change
 from serving.predictor import Answer, Predictor, member_directory
 from serving.security import Keys, RateLimit
+
+# The deployments of the members.
+GROUPS = {
+    "trees": ["lightgbm", "random_forest"],
+    "recurrent": ["lstm"],
+    "statistical": ["statistical", "baseline"],
+}
+
+
+class Call:
+    """Stands for a method of a deployment's handle."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.remote = function
+
+
+@pytest.fixture
+def own_home(home: Path, tmp_path: Path) -> Path:
+    """What a service reads of the home, to be changed."""
+    for part in ("models", "serving"):
+        shutil.copytree(home / part, tmp_path / part)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

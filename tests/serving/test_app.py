@@ -1,7 +1,6 @@
 """The deployments' own logic, without Ray: what is kept, tried again, left out and taken back."""
 
 import asyncio
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,12 +18,7 @@ from serving.arguments import Arguments
 from serving.changed_plans import Change
 from serving.members import Members, unpacked
 from serving.predictor import Predictor
-
-GROUPS = {
-    "trees": ["lightgbm", "random_forest"],
-    "recurrent": ["lstm"],
-    "statistical": ["statistical", "baseline"],
-}
+from tests.serving.conftest import GROUPS, Call
 
 
 class Group:
@@ -54,18 +48,6 @@ class Group:
 
     async def _explain(self, *_: Any) -> None:
         raise TimeoutError
-
-
-class Call:
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.remote = function
-
-
-@pytest.fixture
-def own_home(home: Path, tmp_path: Path) -> Path:
-    for part in ("models", "serving"):
-        shutil.copytree(home / part, tmp_path / part)
-    return tmp_path
 
 
 @pytest.fixture

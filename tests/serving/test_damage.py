@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,8 @@ from serving.app import Ingress
 from serving.arguments import Arguments
 from serving.members import Members
 from serving.predictor import Predictor
+from tests.serving.conftest import GROUPS, Call
 
-GROUPS = {
-    "trees": ["lightgbm", "random_forest"],
-    "recurrent": ["lstm"],
-    "statistical": ["statistical", "baseline"],
-}
 # Of every kind of file that a release is made of.
 FILES = (
     "models/ensemble/*/weights.json",
@@ -46,18 +41,6 @@ class Handle:
     @property
     def predict(self) -> "Call":
         return Call(self._members.predict)
-
-
-class Call:
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.remote = function
-
-
-@pytest.fixture
-def own_home(home: Path, tmp_path: Path) -> Path:
-    for part in ("models", "serving"):
-        shutil.copytree(home / part, tmp_path / part)
-    return tmp_path
 
 
 def change_a_byte(home: Path, pattern: str) -> Path:

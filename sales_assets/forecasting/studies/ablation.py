@@ -23,7 +23,7 @@ COLUMNS = [
 def run(frames: Frames, cutoffs: list[date], settings: Settings) -> pd.DataFrame:
     """Return by how much the error rises when LightGBM does not see a group of features.
 
-    The anchor stays the level that forecasts are relative to, also where it is no feature.
+    The anchor stays part of what forecasts are relative to, also where it is no feature.
 
     Returns:
         One row a (feature_group, cutoff) with the columns `COLUMNS`; without a cutoff: all.

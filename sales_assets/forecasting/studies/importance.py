@@ -36,7 +36,7 @@ def run(frames: Frames, cutoffs: list[date], settings: Settings) -> pd.DataFrame
     """Return the importance of each feature to LightGBM and to the forest.
 
     Features are permuted within a window of the backtest, on a sample of its selling days. The
-    anchor that forecasts are relative to stays; only the model's own view of it is permuted.
+    reference that forecasts are relative to stays; only the model's own view is permuted.
 
     Returns:
         One row a (model, feature) with the columns `COLUMNS`. `split_share` is the feature's
@@ -85,7 +85,7 @@ def permuted(
     """Return the rise of a window's RMSPE by what is permuted and by repeat.
 
     Args:
-        predict: From a matrix of features to log ratios to the anchor.
+        predict: From a matrix of features to log ratios to the reference.
         window: A sample of its days is looked at.
         settings: `studies.rows` and `studies.repeats`, and the seed.
 
@@ -96,10 +96,10 @@ def permuted(
     size = min(settings.studies.rows, len(window.asked))
     sample = np.sort(rng.choice(len(window.asked), size, replace=False))
     matrix = window.asked.iloc[sample].reset_index(drop=True)
-    anchor, sales = window.asked_reference[sample], window.sales[sample]
+    reference, sales = window.asked_reference[sample], window.sales[sample]
 
     def error(shuffled: pd.DataFrame) -> float:
-        return metrics.rmspe(sales, np.exp(anchor + predict(shuffled)))
+        return metrics.rmspe(sales, np.exp(reference + predict(shuffled)))
 
     subjects = [(name, False, [name]) for name in matrix.columns]
     subjects += [(group, True, names) for group, names in grouped(matrix.columns).items()]

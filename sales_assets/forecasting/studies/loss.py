@@ -1,11 +1,11 @@
 """What LightGBM should minimise: its settings kept, the loss changed, judged by the backtest.
 
-A loss on sales in EUR gets as fair a start as the loss on logs: the target is sales over the
-anchor, so that every model corrects the same level, and each row is weighted so that the loss is
-exactly the one on sales. With a the anchor in EUR, (y - f)² = a² (y/a - f/a)², |y - f| =
-a |y/a - f/a|, and Tweedie's deviance of power p scales by a^(2-p). An initial score of the anchor
-instead would leave the trees to learn, in EUR and for each store anew, that a promotion adds a
-share.
+A loss on sales in EUR gets as fair a start as the loss on logs: the target is sales over the level
+that the member starts from (`Reference.at`), so that every model corrects the same, and each row is
+weighted so that the loss is exactly the one on sales. With a that level in EUR, (y - f)² =
+a² (y/a - f/a)², |y - f| = a |y/a - f/a|, and Tweedie's deviance of power p scales by a^(2-p). An
+initial score of the level instead would leave the trees to learn, in EUR and for each store anew,
+that a promotion adds a share.
 """
 
 import logging
@@ -28,7 +28,7 @@ from sales_assets.settings import Settings
 log = logging.getLogger("sales_assets.studies")
 
 TWEEDIE_POWER = 1.5
-# Errors beyond a tenth of the anchor count linearly.
+# Errors beyond a tenth of the level count linearly.
 HUBER_DELTA = 0.1
 # A squared loss may forecast less than nothing; no ratio that was ever seen is below this.
 SMALLEST_RATIO = 0.01
@@ -41,12 +41,12 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss, and the weights that make it a loss on sales when the target is sales / anchor.
+    """A loss, and the weights that make it a loss on sales when the target is sales / level.
 
     Attributes:
         name: Its name in the table.
         parameters: LightGBM's objective and what belongs to it.
-        weight: From the anchor (EUR) and the ratio of sales to it; none: the target is the log.
+        weight: From the level (EUR) and the ratio of sales to it; none: the target is the log.
     """
 
     name: str
@@ -69,20 +69,20 @@ class Loss:
 
 LOSSES = (
     Loss(PLATFORM, {"objective": "regression"}),
-    Loss("l2_sales", {"objective": "regression"}, lambda anchor, ratio: anchor**2),
-    Loss("l1_sales", {"objective": "regression_l1"}, lambda anchor, ratio: anchor),
+    Loss("l2_sales", {"objective": "regression"}, lambda level, ratio: level**2),
+    Loss("l1_sales", {"objective": "regression_l1"}, lambda level, ratio: level),
     Loss(
         "huber_sales",
         {"objective": "huber", "alpha": HUBER_DELTA},
-        lambda anchor, ratio: anchor**2,
+        lambda level, ratio: level**2,
     ),
     Loss(
         "tweedie_sales",
         {"objective": "tweedie", "tweedie_variance_power": TWEEDIE_POWER},
-        lambda anchor, ratio: anchor ** (2 - TWEEDIE_POWER),
+        lambda level, ratio: level ** (2 - TWEEDIE_POWER),
     ),
-    Loss("quantile_50", {"objective": "quantile", "alpha": 0.5}, lambda anchor, ratio: anchor),
-    Loss("rmspe_l2", {"objective": "regression"}, lambda anchor, ratio: ratio**-2),
+    Loss("quantile_50", {"objective": "quantile", "alpha": 0.5}, lambda level, ratio: level),
+    Loss("rmspe_l2", {"objective": "regression"}, lambda level, ratio: ratio**-2),
 )
 
 

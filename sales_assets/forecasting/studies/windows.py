@@ -52,13 +52,13 @@ def windows(frames: Frames, cutoffs: list[date]) -> Iterator[Window]:
         reference = Reference.fit(Frames(known, past.history), cutoff)
         asked = frames.asked_at(cutoff).rows
         asked = asked[asked[LABEL].notna()]
-        anchor = reference.at(known)
+        level = reference.at(known)
         yield Window(
             cutoff=cutoff,
             known=model_matrix(known),
             known_days=known["date"],
-            known_reference=anchor,
-            known_log_ratio=known[LABEL].to_numpy(dtype=np.float64) - anchor,
+            known_reference=level,
+            known_log_ratio=known[LABEL].to_numpy(dtype=np.float64) - level,
             asked=model_matrix(asked),
             asked_reference=reference.at(asked),
             keys=asked[["cutoff", "store_id", "date", "h"]].reset_index(drop=True),
@@ -72,7 +72,7 @@ class Terms:
 
     Attributes:
         features: Columns that it sees; none named: all of them.
-        label: Its target; none: the log ratio to the anchor.
+        label: Its target; none: the log ratio to the reference.
         weight: What a row counts, apart from its recency; none: all alike.
         parameters: LightGBM's own, put over those of the settings.
     """
