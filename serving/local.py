@@ -85,6 +85,8 @@ def serve_here(
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
+    # What a person should know is told below.
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     # Ray's own handlers, set just now, would end this process before anything is stopped.
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

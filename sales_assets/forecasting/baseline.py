@@ -2,12 +2,14 @@
 
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sales_assets.forecasting import lookup as lookup_module
 from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.lookup import Lookup
 from sales_assets.forecasting.member import Member
@@ -23,6 +25,7 @@ class Baseline(Member):
     """
 
     name: ClassVar[str] = "baseline"
+    parts: ClassVar[tuple[ModuleType, ...]] = (lookup_module,)
 
     def __init__(self, settings: Settings, medians: pd.DataFrame | None = None) -> None:
         super().__init__(settings)

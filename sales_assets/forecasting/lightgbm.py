@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sales_assets.forecasting import effects as effects_module
+from sales_assets.forecasting import lookup as lookup_module
 from sales_assets.forecasting import reference as reference_module
 from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, model_matrix
 from sales_assets.forecasting.member import Member
@@ -41,7 +42,7 @@ class LightGBM(Member):
     """LightGBM on log sales relative to anchor and calendar, averaged over seeds."""
 
     name: ClassVar[str] = "lightgbm"
-    parts: ClassVar[tuple[ModuleType, ...]] = (effects_module, reference_module)
+    parts: ClassVar[tuple[ModuleType, ...]] = (effects_module, reference_module, lookup_module)
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sales_assets.forecasting import effects as effects_module
+from sales_assets.forecasting import lookup as lookup_module
 from sales_assets.forecasting import reference as reference_module
 from sales_assets.forecasting import windows as windows_module
 from sales_assets.forecasting.frames import Frames
@@ -115,7 +116,12 @@ class LSTM(Member):
     """
 
     name: ClassVar[str] = "lstm"
-    parts: ClassVar[tuple[ModuleType, ...]] = (windows_module, effects_module, reference_module)
+    parts: ClassVar[tuple[ModuleType, ...]] = (
+        windows_module,
+        effects_module,
+        reference_module,
+        lookup_module,
+    )
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sales_assets.forecasting import effects as effects_module
+from sales_assets.forecasting import lookup as lookup_module
 from sales_assets.forecasting import reference as reference_module
 from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, model_matrix
 from sales_assets.forecasting.member import Member
@@ -32,7 +33,7 @@ class RandomForest(Member):
     """Scaled and encoded features into a forest; log sales relative to anchor and calendar."""
 
     name: ClassVar[str] = "random_forest"
-    parts: ClassVar[tuple[ModuleType, ...]] = (effects_module, reference_module)
+    parts: ClassVar[tuple[ModuleType, ...]] = (effects_module, reference_module, lookup_module)
 
     def __init__(
         self, settings: Settings, pipeline: Any = None, reference: Reference | None = None

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sales_assets.forecasting import effects as effects_module
+from sales_assets.forecasting import lookup as lookup_module
 from sales_assets.forecasting import open_day_series
 from sales_assets.forecasting.effects import Effects, selling_days
 from sales_assets.forecasting.frames import Frames
@@ -47,7 +48,7 @@ class Statistical(Member):
     """
 
     name: ClassVar[str] = "statistical"
-    parts: ClassVar[tuple[ModuleType, ...]] = (effects_module, open_day_series)
+    parts: ClassVar[tuple[ModuleType, ...]] = (effects_module, open_day_series, lookup_module)
 
     def __init__(
         self,
