@@ -366,9 +366,9 @@ def test_one_store_alone_is_forecast(training, cutoff, settings):
     assert np.abs(error).mean() < 0.25
 
 
-def test_the_code_of_effects_and_series_is_part_of_the_fingerprint():
+def test_the_code_it_computes_with_is_part_of_the_fingerprint():
     assert {part.__name__.rsplit(".", 1)[1] for part in Statistical.parts} == {
-        "effects", "open_day_series"
+        "effects", "open_day_series", "lookup"
     }  # fmt: skip
 
 
