@@ -13,7 +13,7 @@ from starlette.types import Lifespan
 
 from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.lightgbm import LightGBM
-from serving import answers, tables
+from serving import answers, gate, tables
 from serving.batches import MOST_STORES
 from serving.changed_plans import Change
 from serving.doorway import Doorway
@@ -125,6 +125,7 @@ async def metrics(request: Request, service: Answering) -> Response:
     counted: Metrics = request.app.state.metrics
     journal: Journal | None = request.app.state.journal
     counted.unjournaled.set(journal.dropped if journal else 0)
+    counted.refused_at_gate.set(getattr(request.state, gate.REFUSED, 0))
     return Response(counted.text(service.predictor, service.refused), media_type=CONTENT_TYPE)
 
 
@@ -317,6 +318,7 @@ async def _answer(
     """Return every coming day of some stores: as planned from memory, as changed by the members."""
     assert predictor.planned is not None
     predictor.check_changes(changes)
+    changes = [change for change in changes if predictor.features.is_changed_by(change)]
     changed = sorted({change.store_id for change in changes})
     as_planned = sorted(set(store_ids) - set(changed))
     if changed:

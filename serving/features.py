@@ -8,8 +8,10 @@ or without a query by `serving.changed_plans`, where that was found to say the s
 import logging
 from collections.abc import Iterable
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -53,6 +55,7 @@ class LiveFeatures:
         self.stores = con.table("cleaned.stores").df().set_index("store_id")
         self._history = by_store(self.planned.history)
         self._rows = by_store(self.planned.rows)
+        self._plan = _plans(self.planned.rows)
         self._read = {
             name: by_store(read)
             for name, member in MEMBERS.items()
@@ -70,6 +73,14 @@ class LiveFeatures:
     def store_ids(self) -> frozenset[int]:
         """The stores that have a plan."""
         return frozenset(self._rows)
+
+    def is_changed_by(self, change: Change) -> bool:
+        """Tell whether a change of a coming day is another plan than the one that holds."""
+        plan = self._plan[change.store_id, change.date]
+        wanted = (getattr(change, name) for name in CHANGEABLE)
+        return any(
+            value is not None and value != now for value, now in zip(wanted, plan, strict=True)
+        )
 
     def history_of(self, store_id: int) -> pd.DataFrame:
         """Return the days of a store that were known at the cutoff; of a new one there are none."""
@@ -201,6 +212,13 @@ class LiveFeatures:
                 )
                 return None
         return plans
+
+
+def _plans(rows: pd.DataFrame) -> dict[tuple[int, date], tuple[Any, ...]]:
+    """Return what is planned of each day of a store, in the order of `CHANGEABLE`."""
+    days = zip(rows["store_id"].tolist(), rows["date"].dt.date, strict=True)
+    plans = zip(*(rows[name].tolist() for name in CHANGEABLE), strict=True)
+    return dict(zip(days, plans, strict=True))
 
 
 def _around(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:

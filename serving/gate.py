@@ -2,11 +2,16 @@
 
 A request that reaches the interface has cost milliseconds by then, and so has its refusal. The gate
 stands in the proxy's own process, reads nothing of a request but its path, and refuses what is too
-much for a fraction of that. While the interface is away, since it died and starts anew, requests
-wait for it instead, as many as it can answer once it is back.
+much for a fraction of that. A burst may wait. Where more than a few ask all the time, no more than
+those are let in, since longer queues make every answer late and none more. While the interface is
+away, since it died and starts anew, requests wait for it instead, as many as it can answer once it
+is back.
 
 Ray finds the gate by `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`; without it the interface refuses
 by itself (`serving.doorway`).
+
+Source of telling a standing queue from a burst: Nichols and Jacobson (2012), Controlling queue
+delay.
 """
 
 import json
@@ -26,6 +31,8 @@ CONFIG = Path(__file__).parent / "config.yaml"
 # These are answered when nothing else is; Ray's own begin with the last.
 ALWAYS = ("/healthz", "/readyz", "/metrics", "/-/")
 RETRY_AFTER_S = 1
+# Under which key of the scope's state the interface learns how many were refused.
+REFUSED = "refused_at_gate"
 DETAIL = "The service has more to do than it can; try again in a moment."
 BODY = json.dumps(
     {
@@ -52,6 +59,9 @@ AWAY_S = 1.0
 TIMES_WHEN_AWAY = 4
 # What it takes, once back, to answer who has waited.
 CATCH_UP_S = 3.0
+# A queue that was never short for so long is no burst; it stands until nobody was refused for as
+# long.
+STANDING_S = 1.0
 # How often the log says how many were refused.
 TELL_S = 10.0
 
@@ -63,16 +73,23 @@ class Gate:
         app: What is behind it.
         max_in_flight: Requests that are let in at a time; more are told to come back, or wait while
             the interface is away.
+        max_standing: Requests that are let in at a time where more than these ask all the time.
     """
 
-    def __init__(self, app: ASGIApp, max_in_flight: int) -> None:
-        self.app, self.max_in_flight = app, max_in_flight
-        self._in_flight, self._refused = 0, 0
-        self._told_at = self._answered_at = self._is_patient_until = time.monotonic()
+    def __init__(self, app: ASGIApp, max_in_flight: int, max_standing: int) -> None:
+        self.app = app
+        self.max_in_flight, self.max_standing = max_in_flight, max_standing
+        self._in_flight = self._refused = self._untold = 0
+        self._told_at = self._answered_at = self._short_at = time.monotonic()
+        self._is_patient_until = self._stands_until = self._told_at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or tell it to come back."""
-        if scope["type"] != "http" or scope["path"].startswith(ALWAYS):
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"].startswith(ALWAYS):
+            # For `/metrics`; nothing that a request says of itself gets here.
+            scope["state"] = {**(scope.get("state") or {}), REFUSED: self._refused}
             await self.app(scope, receive, send)
         elif self._in_flight >= self._places():
             self._count()
@@ -93,19 +110,28 @@ class Gate:
         now = time.monotonic()
         if self._in_flight and now - self._answered_at > AWAY_S:
             self._is_patient_until = now + CATCH_UP_S
-        is_patient = now < self._is_patient_until
-        return self.max_in_flight * (TIMES_WHEN_AWAY if is_patient else 1)
+        if now < self._is_patient_until:
+            self._short_at = now
+            return self.max_in_flight * TIMES_WHEN_AWAY
+        if self._in_flight < self.max_standing:
+            self._short_at = now
+        elif now - self._short_at > STANDING_S or now < self._stands_until:
+            self._stands_until = now + STANDING_S
+            return self.max_standing
+        return self.max_in_flight
 
     def _count(self) -> None:
         self._refused += 1
+        self._untold += 1
         now = time.monotonic()
         if now - self._told_at > TELL_S:
-            log.warning("refused, being more than could be answered: %d requests", self._refused)
-            self._refused, self._told_at = 0, now
+            log.warning("refused, being more than could be answered: %d requests", self._untold)
+            self._untold, self._told_at = 0, now
 
 
 def middlewares() -> list[Middleware]:
     """Return what Ray's proxy puts around everything: the gate, as `config.yaml` sets it."""
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     (application,) = config["applications"]
-    return [Middleware(Gate, max_in_flight=application["args"]["max_in_flight"])]
+    numbers = {name: application["args"][name] for name in ("max_in_flight", "max_standing")}
+    return [Middleware(Gate, **numbers)]

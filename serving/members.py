@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sales_assets.errors import SalesError
-from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.explanations import explain
 from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.lightgbm import LightGBM
@@ -21,7 +20,7 @@ from sales_assets.forecasting.release import Release
 from serving.arguments import Arguments
 from serving.garbage import settle
 from serving.mirror import pull
-from serving.predictor import member_directory
+from serving.predictor import loaded_member
 
 log = logging.getLogger("ray.serve")
 
@@ -117,8 +116,7 @@ class Members:
         store, loaded = ModelStore(settings.models), {}
         for name in self.names:
             try:
-                directory = member_directory(store, release, name)
-                loaded[name] = MEMBERS[name].load(directory, settings)
+                loaded[name] = loaded_member(store, release, name, settings)
             except Exception:
                 # The others of this replica answer without it, and the answer names it.
                 log.exception("%s of %s cannot be loaded", name, release.version)

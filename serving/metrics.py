@@ -25,6 +25,10 @@ class Metrics:
         self.in_flight = Gauge(
             "sales_requests_in_flight", "Requests that are being worked on.", registry=registry
         )
+        self.refused_at_gate = Gauge(
+            "sales_requests_refused_at_gate",
+            "Requests that Ray's proxy refused since it was started.", registry=registry,
+        )  # fmt: skip
         self.degraded = Counter(
             "sales_degraded_answers", "Answers without a member.", ("member",), registry=registry
         )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.ensemble import MEMBERS, Ensemble
 from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.forecasting.release import ACCURACY, Release
 from sales_assets.settings import Settings
@@ -133,7 +134,7 @@ class Predictor:
         alone = cls.without_members(release, home, settings)
         store, own = ModelStore(home / "models"), _of_release(settings, release)
         members: dict[str, Ask] = {
-            name: MEMBERS[name].load(member_directory(store, release, name), own).predict
+            name: loaded_member(store, release, name, own).predict
             for name in alone.ensemble.weights
         }
         whole = replace(alone, members=members)
@@ -292,15 +293,18 @@ class Predictor:
         return self.release.cutoff + timedelta(days=self.release.horizon)
 
 
-def member_directory(store: ModelStore, release: Release, name: str) -> Path:
-    """Return where a member of a release is, verified.
+def loaded_member(store: ModelStore, release: Release, name: str, settings: Settings) -> Member:
+    """Return a member of a release, verified and ready for many questions.
 
     Raises:
         ModelStoreError: A version is missing, or a file is not the one that was recorded.
     """
     store.verified(ENSEMBLE, release.version, release.manifest_sha256)
     member = store.manifest(ENSEMBLE, release.version).members[name]
-    return store.verified(name, member["version"], member["manifest_sha256"])
+    directory = store.verified(name, member["version"], member["manifest_sha256"])
+    found = MEMBERS[name].load(directory, settings)
+    found.warm_up()
+    return found
 
 
 def _is_usable(log_forecasts: NDArray[np.float64], asked: Frames) -> bool:

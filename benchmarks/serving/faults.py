@@ -84,12 +84,15 @@ def overload(home: Path, _: float, scratch: Path) -> None:
 def _mixed(home: Path) -> Callable[[int], Ask]:
     release = Release.read(home / "serving")
     plan = pd.read_parquet(home / "serving" / release.data / "plan.parquet")
-    stores = sorted(plan["store_id"].unique().tolist())[:STORES]
-    day = str(release.cutoff + timedelta(days=4))
+    day = pd.Timestamp(release.cutoff + timedelta(days=4))
+    is_promo = plan[plan["date"] == day].set_index("store_id")["is_promo"].to_dict()
+    stores = sorted(is_promo)[:STORES]
 
     def ask(number: int) -> Ask:
-        store, changed = stores[number // 2 % len(stores)], {"is_promo": True} if number % 2 else {}
-        return Ask("/v1/predict", {"instances": [{"store_id": store, "date": day, **changed}]})
+        store = stores[number // 2 % len(stores)]
+        changed = {"is_promo": not is_promo[store]} if number % 2 else {}
+        instance = {"store_id": store, "date": str(day.date()), **changed}
+        return Ask("/v1/predict", {"instances": [instance]})
 
     return ask
 

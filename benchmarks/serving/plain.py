@@ -20,7 +20,7 @@ from sales_assets.settings import Settings
 from serving.api import create_app
 from serving.batches import Batches
 from serving.changed_plans import Change
-from serving.predictor import Answer, Predictor, member_directory
+from serving.predictor import Answer, Predictor, loaded_member
 from serving.security import Keys, RateLimit
 
 
@@ -33,8 +33,9 @@ class InProcess:
         settings = Settings.load().model_copy(update={"home": home, "threads": 1})
         self.predictor = Predictor.load(home, settings)
         store = ModelStore(settings.models)
-        directory = member_directory(store, self.predictor.release, LightGBM.name)
-        self._explained = LightGBM.load(directory, settings)
+        explained = loaded_member(store, self.predictor.release, LightGBM.name, settings)
+        assert isinstance(explained, LightGBM)
+        self._explained = explained
         self._batches = Batches(self._changed)
 
     def admit(self, stores: int) -> None:

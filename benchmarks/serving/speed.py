@@ -41,11 +41,15 @@ def measure(home: Path, seconds: float, scratch: Path) -> None:
 def _questions(home: Path) -> dict[str, Callable[[int], Ask]]:
     """Return requests by what they ask; the number of a request chooses store and day."""
     release = Release.read(home / "serving")
-    stores = sorted(Predictor.without_members(release, home, Settings.load()).stores)
+    planned = Predictor.without_members(release, home, Settings.load()).features.planned.rows
+    stores = sorted(planned["store_id"].unique().tolist())
     days = [str(release.cutoff + timedelta(days=h + 1)) for h in range(release.horizon)]
+    promotions = planned.set_index(["store_id", planned["date"].dt.date.astype(str)])["is_promo"]
+    is_promo = promotions.astype(bool).to_dict()
 
-    def instance(number: int, **plan: bool) -> dict[str, object]:
+    def instance(number: int, is_changed: bool = False) -> dict[str, object]:
         store, day = stores[number % len(stores)], days[number * 7 % len(days)]
+        plan = {"is_promo": not is_promo[store, day]} if is_changed else {}
         return {"store_id": store, "date": day, **plan}
 
     def of(instances: list[dict[str, object]]) -> Ask:
@@ -54,7 +58,7 @@ def _questions(home: Path) -> dict[str, Callable[[int], Ask]]:
     week = [{"date": day, "is_promo": True} for day in days[7:14]]
     return {
         "a day as planned": lambda number: of([instance(number)]),
-        "a day under another plan": lambda number: of([instance(number, is_promo=number % 2 == 0)]),
+        "a day under another plan": lambda number: of([instance(number, is_changed=True)]),
         "42 days of a store": lambda number: Ask(
             f"/v1/stores/{stores[number % len(stores)]}/forecast"
         ),
@@ -65,7 +69,7 @@ def _questions(home: Path) -> dict[str, Callable[[int], Ask]]:
             [instance(number * MANY + each) for each in range(MANY)]
         ),
         f"{MANY} days under another plan": lambda number: of(
-            [instance(number * MANY + each, is_promo=True) for each in range(MANY)]
+            [instance(number * MANY + each, is_changed=True) for each in range(MANY)]
         ),
     }
 

@@ -22,8 +22,9 @@ from sales_assets.settings import LEVELS
 Array = NDArray[np.float64]
 
 BOUNDS = [f"{side}_{level}" for level in LEVELS for side in ("lo", "hi")]
-# A store's own scale counts as much as the chain's after this many days.
-PRIOR_DAYS = 15
+# A store's own scale counts as much as the chain's after this many days: as many as a window has,
+# since the days of one window have much in common.
+PRIOR_DAYS = 30
 # What weeks of the horizon differ by is believed as much as that they do not after this many.
 PRIOR_WINDOWS = 1
 # A window counts half as much as one that is this much nearer to the forecast.

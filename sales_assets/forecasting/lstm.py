@@ -44,6 +44,8 @@ SAVED_MODEL = "saved_model"
 HIDDEN_STORES = 0.05
 # Windows that are forecast at a time.
 CHUNK = 512
+# So few windows are sooner forecast one by one, by what is compiled for one.
+FEW_WINDOWS = 4
 # The judging window's cutoffs: as many days as the weekly cutoffs lie apart.
 WEEK = 7
 LAST_RATE = 0.25
@@ -136,6 +138,7 @@ class LSTM(Member):
         self.reference = reference
         self.networks = networks or []
         self.served = served
+        self._serve_one: Callable[..., Any] | None = None
 
     @property
     def parameters(self) -> LSTMSettings:
@@ -163,10 +166,13 @@ class LSTM(Member):
         assert self.reference is not None, "fit or load comes first"
         reference = self.reference.at(asked.rows)
         windows = self._windows(asked, reference)
+        serve, chunk = self.served.serve, CHUNK
+        if self._serve_one and len(windows.store) <= FEW_WINDOWS:
+            serve, chunk = self._serve_one, 1
         outputs = np.concatenate(
             [
-                self.served.serve(*_batch(windows, np.arange(start, end))).numpy()
-                for start, end in _chunks(len(windows.store))
+                serve(*_batch(windows, np.arange(start, end))).numpy()
+                for start, end in _chunks(len(windows.store), chunk)
             ]
         )
         ratios = outputs[windows.window, windows.step].astype(np.float64)
@@ -176,6 +182,19 @@ class LSTM(Member):
     def history_read(cls, history: pd.DataFrame, settings: Settings) -> pd.DataFrame:
         """Return the last days of each store, and those that its level is taken over."""
         return recent(history, settings.lstm.past_days)
+
+    def warm_up(self) -> None:
+        """Compile the networks for a single store, which takes seconds and makes a fifth of it.
+
+        Each other number of stores would have to be compiled anew.
+        """
+        assert self.inputs is not None, "fit or load comes first"
+        tf = tensorflow(self.settings.threads)
+        serve = tf.function(self.served.serve, jit_compile=True)
+        past = np.zeros((1, self.parameters.past_days, PAST_INPUTS), dtype=np.float32)
+        future = np.zeros((1, self.settings.horizon, self.inputs.width), dtype=np.float32)
+        serve(past, future, np.zeros(1, dtype=np.int32))
+        self._serve_one = serve
 
     def save(self, directory: Path) -> None:
         """Write scales, the reference, each network's weights, and all as a SavedModel."""
@@ -307,7 +326,7 @@ class _Training:
         outputs = np.concatenate(
             [
                 self.network([*_batch(self.windows, judged[start:end])], training=False).numpy()
-                for start, end in _chunks(len(judged))
+                for start, end in _chunks(len(judged), CHUNK)
             ]
         )
         known = self.windows.weight[judged] > 0
@@ -388,9 +407,9 @@ def _batch(windows: Windows, chunk: NDArray[np.int64]) -> Batch:
     return windows.past[chunk], windows.future[chunk], windows.store[chunk]
 
 
-def _chunks(windows: int) -> Iterator[tuple[int, int]]:
-    for start in range(0, windows, CHUNK):
-        yield start, min(start + CHUNK, windows)
+def _chunks(windows: int, size: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, windows, size):
+        yield start, min(start + size, windows)
 
 
 def _weights(windows: Windows, last: np.datetime64, chosen: LSTMSettings) -> NDArray[np.float32]:

@@ -68,6 +68,9 @@ class Member(ABC):
         """
         return history.head(0)
 
+    def warm_up(self) -> None:  # noqa: B027 - most members have nothing to do
+        """Do once what makes later calls of `predict` faster, where many are to come."""
+
     def deviation(self, asked: Frames) -> NDArray[np.float64]:
         """Return how far the member's parts are apart in logs; NaN where it has none."""
         return np.full(len(asked.rows), np.nan)

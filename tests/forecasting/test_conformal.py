@@ -115,12 +115,12 @@ def test_bounds_of_one_store_and_week_are_conformal_quantiles_of_its_residuals(n
 
 
 def test_the_scale_of_a_store_is_drawn_towards_the_chains_where_it_has_few_days():
-    # 10 days of 0.4 and 90 of 0.1: the chain's mean is 0.13, which counts as 15 days more.
+    # 10 days of 0.4 and 90 of 0.1: the chain's mean is 0.13, which counts as 30 days more.
     table = calibrate(
         pd.concat([backtest_of([0.4] * 10, store=1), backtest_of([0.1, -0.1] * 45, store=2)])
     ).set_index("store_id")
 
-    store_1, store_2 = (10 * 0.4 + 15 * 0.13) / 25, (90 * 0.1 + 15 * 0.13) / 105
+    store_1, store_2 = (10 * 0.4 + 30 * 0.13) / 40, (90 * 0.1 + 30 * 0.13) / 120
     assert table.loc[1, "scale"] == pytest.approx(store_1)
     assert table.loc[2, "scale"] == pytest.approx(store_2)
     assert table.loc[ANY_STORE, "scale"] == pytest.approx(np.quantile([store_1, store_2], 0.9))

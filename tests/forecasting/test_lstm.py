@@ -269,6 +269,32 @@ def test_the_saved_model_answers_in_a_process_that_knows_tensorflow_alone(two, a
     )
 
 
+def test_what_is_compiled_for_one_store_says_the_same(two, asked, tmp_path, monkeypatch):
+    two.save(tmp_path)
+    loaded = LSTM.load(tmp_path, two.settings)
+    stores = asked.rows["store_id"].unique()
+    few = asked.rows["store_id"].isin(stores[: lstm.FEW_WINDOWS])
+    questions = [
+        asked,
+        Frames(asked.rows[few], asked.history),
+        Frames(asked.rows[asked.rows["store_id"] == stores[0]], asked.history),
+    ]
+    expected = [loaded.predict(question) for question in questions]
+
+    loaded.warm_up()
+    general, asked_of_it = loaded.served.serve, []
+
+    def counted(past, *others):
+        asked_of_it.append(len(past))
+        return general(past, *others)
+
+    monkeypatch.setattr(loaded.served, "serve", counted)
+    found = [loaded.predict(question) for question in questions]
+    assert asked_of_it == [len(stores)], "only many stores are asked for together"
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
 def test_saving_leaves_the_root_logger_as_it_was(two, tmp_path):
     """TensorFlow adds a handler to a root logger that has none, and each line comes twice."""
     handlers = logging.root.handlers[:]

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.settings import Settings
 from serving.api import create_app
 from serving.changed_plans import Change
-from serving.predictor import Answer, Predictor, member_directory
+from serving.predictor import Answer, Predictor, loaded_member
 from serving.security import Keys, RateLimit
 
 # The deployments of the members.
@@ -119,8 +120,10 @@ class Client:
 
 @pytest.fixture(scope="session")
 def service(home: Path, predictor: Predictor, settings: Settings) -> InProcess:
-    directory = member_directory(ModelStore(home / "models"), predictor.release, "lightgbm")
-    return InProcess(predictor, LightGBM.load(directory, settings))
+    store = ModelStore(home / "models")
+    explained = loaded_member(store, predictor.release, "lightgbm", settings)
+    assert isinstance(explained, LightGBM)
+    return InProcess(predictor, explained)
 
 
 @pytest.fixture
@@ -165,3 +168,27 @@ def client(app: FastAPI) -> Iterator[Client]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def day(predictor: Predictor, h: int) -> str:
+    return str(predictor.release.cutoff + timedelta(days=h))
+
+
+def instances(*days: tuple[int, str], **plan: Any) -> dict[str, Any]:
+    return {"instances": [{"store_id": store, "date": day, **plan} for store, day in days]}
+
+
+def other_plan(predictor: Predictor, store_id: int, h: int) -> dict[str, Any]:
+    """Return a question about a day with its promotion taken, or given."""
+    plan = predictor.features.planned.rows
+    of_day = plan[(plan["store_id"] == store_id) & (plan["h"] == h)]
+    return instances((store_id, day(predictor, h)), is_promo=not bool(of_day["is_promo"].item()))
+
+
+def assert_problem(reply: Reply, status: int, *words: str) -> None:
+    assert reply.status == status
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert reply.json["status"] == status
+    assert reply.json["title"]
+    for word in words:
+        assert word in reply.json["detail"]

@@ -43,7 +43,7 @@ async def ask(entrance: Gate, path: str) -> list[Any]:
 def test_so_many_are_let_in_and_the_rest_is_told_to_come_back() -> None:
     async def run() -> None:
         behind = Behind()
-        entrance = Gate(behind, max_in_flight=2)
+        entrance = Gate(behind, 2, 2)
         inside = [asyncio.create_task(ask(entrance, "/v1/predict")) for _ in range(2)]
         await asyncio.sleep(0)
         start, body = await ask(entrance, "/v1/predict")
@@ -72,7 +72,7 @@ def test_while_the_interface_is_away_more_wait_for_it(monkeypatch: pytest.Monkey
     async def run() -> None:
         nonlocal now
         behind = Behind()
-        entrance = Gate(behind, max_in_flight=2)
+        entrance = Gate(behind, 2, 2)
         now += 3600
         inside = [asyncio.create_task(ask(entrance, "/v1/predict")) for _ in range(2)]
         await asyncio.sleep(0)
@@ -102,11 +102,72 @@ def test_while_the_interface_is_away_more_wait_for_it(monkeypatch: pytest.Monkey
     asyncio.run(run())
 
 
+def test_a_burst_waits_and_a_standing_queue_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(gate.time, "monotonic", lambda: now)
+    # Somebody is answered all the time.
+    monkeypatch.setattr(gate, "AWAY_S", 3600.0)
+
+    async def run() -> None:
+        nonlocal now
+        behind = Behind()
+        entrance = Gate(behind, max_in_flight=4, max_standing=2)
+        now += 3600
+
+        async def enter(requests: int) -> list[asyncio.Task[Any]]:
+            tasks = [asyncio.create_task(ask(entrance, "/v1/stores")) for _ in range(requests)]
+            await asyncio.sleep(0)
+            return tasks
+
+        inside = await enter(4)
+        assert len(behind.paths) == 4
+        now += gate.STANDING_S / 2
+        behind.go_on.set()
+        await asyncio.gather(*inside)
+        behind.go_on.clear()
+        # It was short meanwhile; from now on it never is.
+        inside = await enter(3)
+        now += gate.STANDING_S + 0.1
+        assert (await ask(entrance, "/v1/stores"))[0]["status"] == 503
+        behind.go_on.set()
+        await asyncio.gather(*inside)
+        behind.go_on.clear()
+        inside = await enter(2)
+        assert (await ask(entrance, "/v1/stores"))[0]["status"] == 503
+        # Once nobody was refused for a while, a burst is welcome again.
+        now += gate.STANDING_S + 0.1
+        behind.go_on.set()
+        await asyncio.gather(*inside)
+        behind.go_on.clear()
+        inside = await enter(4)
+        assert len(behind.paths) == 4 + 3 + 2 + 4
+        behind.go_on.set()
+        await asyncio.gather(*inside)
+
+    asyncio.run(run())
+
+
+def test_the_interface_learns_how_many_were_refused() -> None:
+    """For `/metrics`; what a request says of itself does not get there."""
+    scopes: list[Any] = []
+
+    async def behind(scope: Any, *_: Any) -> None:
+        scopes.append(scope)
+
+    async def run() -> None:
+        entrance = Gate(behind, 0, 0)
+        for path in ("/v1/stores", "/v1/stores", "/metrics"):
+            await ask(entrance, path)
+
+    asyncio.run(run())
+    assert [scope["state"][gate.REFUSED] for scope in scopes] == [2]
+
+
 def test_a_request_that_fails_leaves_its_place() -> None:
     async def run() -> None:
         behind = Behind()
         behind.go_on.set()
-        entrance = Gate(behind, max_in_flight=1)
+        entrance = Gate(behind, 1, 1)
         for _ in range(2):
             with pytest.raises(RuntimeError):
                 await ask(entrance, "/fails")
@@ -118,11 +179,11 @@ def test_the_log_says_how_many_were_refused(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(gate, "TELL_S", 0.0)
-    asyncio.run(ask(Gate(Behind(), max_in_flight=0), "/v1/stores"))
+    asyncio.run(ask(Gate(Behind(), 0, 0), "/v1/stores"))
     assert "more than could be answered: 1 requests" in caplog.text
 
 
 def test_ray_is_given_the_gate_of_the_configuration() -> None:
     (middleware,) = middlewares()
     assert middleware.cls is Gate
-    assert middleware.kwargs["max_in_flight"] >= 1
+    assert middleware.kwargs["max_in_flight"] >= middleware.kwargs["max_standing"] >= 1

@@ -135,7 +135,8 @@ def test_the_other_days_of_a_store_hear_of_a_change(
     changes = [Change(3, first + timedelta(days=day), is_promo=True) for day in range(5)]
     found = stores_of(predictor.forecast([3, 4], changes).forecasts, 3, 4)
     expected = stores_of(latest, 3, 4)
-    differs = ~np.isclose(found["forecast"], expected["forecast"], rtol=1e-9)
+    # The network's last digits depend on how many stores it is asked for.
+    differs = ~np.isclose(found["forecast"], expected["forecast"], rtol=1e-6, atol=0)
 
     assert set(found.loc[differs, "store_id"]) == {3}
     assert found.loc[differs, "date"].max() > pd.Timestamp(first + timedelta(days=5))
