@@ -59,9 +59,9 @@ AWAY_S = 1.0
 TIMES_WHEN_AWAY = 4
 # What it takes, once back, to answer who has waited.
 CATCH_UP_S = 3.0
-# A queue that was never short for so long is no burst; it stands until nobody was refused for as
-# long.
-STANDING_S = 1.0
+# A queue that was never short for so long is no burst, nor what waits for a member that died; it
+# stands until nobody was refused for as long.
+STANDING_S = 3.0
 # How often the log says how many were refused.
 TELL_S = 10.0
 

@@ -25,6 +25,8 @@ from serving.security import Keys
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    # Between the proxy and the interface, too.
+    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
     # Replicas would listen on a port of their own, on every address of the machine.
     "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0",
     # Who is too much is refused before the interface is asked.

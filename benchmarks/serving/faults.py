@@ -85,7 +85,7 @@ def _mixed(home: Path) -> Callable[[int], Ask]:
     release = Release.read(home / "serving")
     plan = pd.read_parquet(home / "serving" / release.data / "plan.parquet")
     day = pd.Timestamp(release.cutoff + timedelta(days=4))
-    is_promo = plan[plan["date"] == day].set_index("store_id")["is_promo"].to_dict()
+    is_promo = plan[pd.to_datetime(plan["date"]) == day].set_index("store_id")["is_promo"].to_dict()
     stores = sorted(is_promo)[:STORES]
 
     def ask(number: int) -> Ask:

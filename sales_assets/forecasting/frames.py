@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import duckdb
 import numpy as np
@@ -32,6 +33,11 @@ class Frames:
 
     rows: pd.DataFrame
     history: pd.DataFrame
+
+    @cached_property
+    def matrix(self) -> pd.DataFrame:
+        """What `model_matrix` makes of the rows, once for every member that asks."""
+        return model_matrix(self.rows)
 
     def known_at(self, cutoff: date) -> "Frames":
         """Return what can be learnt from at a cutoff: labelled rows and days up to it."""

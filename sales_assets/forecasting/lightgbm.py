@@ -80,7 +80,7 @@ class LightGBM(Member):
         """Add what the boosters say to the reference."""
         assert self.reference is not None, "fit or load comes first"
         # As an array: a frame's columns would be looked at again by each booster.
-        matrix = model_matrix(asked.rows).to_numpy()
+        matrix = asked.matrix.to_numpy()
         ratios = [booster.predict(matrix, num_threads=1) for booster in self.boosters]
         return self.reference.at(asked.rows) + np.mean(ratios, axis=0)
 

@@ -77,7 +77,7 @@ class RandomForest(Member):
         checking them again at every step and for every tree.
         """
         columns, forest = self.pipeline.named_steps.values()
-        matrix = prepared(columns, model_matrix(asked.rows))
+        matrix = prepared(columns, asked.matrix)
         return np.stack([tree.tree_.predict(matrix)[:, 0] for tree in forest.estimators_])
 
     def save(self, directory: Path) -> None:

@@ -94,14 +94,17 @@ class Inputs:
             for value in values:
                 inputs[:, column] = given == value
                 column += 1
-        for name, mean in self.mean.items():
-            if self.deviation[name] > LEAST_DEVIATION:
-                # Arrays throughout: of a single window, pandas would take most of the time.
-                number = rows[name].array.to_numpy(dtype=np.float32, na_value=np.nan)
-                scaled = (number - mean) / self.deviation[name]
-                scaled = np.clip(scaled, -MOST_DEVIATIONS, MOST_DEVIATIONS)
-                inputs[:, column] = np.where(np.isnan(scaled), 0.0, scaled)
-            column += 1
+        # All numbers at once, since of a single window steps take the time, and in place, since of
+        # all windows copies take memory.
+        numbers = inputs[:, column:]
+        for place, name in enumerate(self.mean):
+            numbers[:, place] = rows[name].array.to_numpy(dtype=np.float32, na_value=np.nan)
+        deviation = np.array([self.deviation[name] for name in self.mean], dtype=np.float32)
+        deviation[deviation <= LEAST_DEVIATION] = np.inf
+        numbers -= np.array([*self.mean.values()], dtype=np.float32)
+        numbers /= deviation
+        np.clip(numbers, -MOST_DEVIATIONS, MOST_DEVIATIONS, out=numbers)
+        numbers[np.isnan(numbers)] = 0.0
         inputs[~rows["is_open"].to_numpy(dtype=bool)] = 0.0
         return inputs
 
