@@ -22,6 +22,7 @@ from sales_assets.forecasting.release import FILE, Release
 PER_SECOND = 10.0
 # A new champion's forecasts are twice as high: which one answered can be told from the number.
 FACTOR = 2.0
+AT_GATE = "sales_requests_refused_at_gate"
 # Stores that are asked for in turn, as planned and under another plan.
 STORES = 20
 OVERLOAD_S = 60.0
@@ -77,6 +78,7 @@ def overload(home: Path, _: float, scratch: Path) -> None:
         print(f"  what was answered: p50 {p50:.0f} ms, at most {1000 * longest_s:.0f} ms")
         told = sum(outcome.retry_after for outcome in found if outcome.status in (429, 503))
         print(f"  by status {dict(sorted(counts.items()))}; {told} were told when to come back")
+        print(f"  refused at the gate, by /metrics: {service.metric(AT_GATE):,.0f}")
         _print("after it", asyncio.run(steady(port, asks, PER_SECOND, 10)), None)
         print(f"  {service.megabytes():,.0f} MB", flush=True)
 

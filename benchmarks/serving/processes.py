@@ -36,6 +36,15 @@ class Service:
             )
         return kilobytes / 1000
 
+    def metric(self, name: str) -> float:
+        """Return a number of `/metrics`."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        (value,) = (line.split()[1] for line in lines if line.startswith(f"{name} "))
+        return float(value)
+
     def replicas(self, deployment: str) -> list[int]:
         """Return the processes of a deployment's replicas."""
         wanted = f"ray::ServeReplica:sales:{deployment}"

@@ -11,6 +11,7 @@ from sales_assets.forecasting.frames import (
     CATEGORIES,
     KEYS,
     LABEL,
+    Frames,
     anchors,
     feature_names,
     model_matrix,
@@ -104,6 +105,13 @@ def test_the_matrix_has_every_feature_as_a_number_and_the_store_last(training):
     for name in ("is_promo", "is_school_holiday", "is_promo2_month"):
         assert set(matrix[name].unique()) <= {0.0, 1.0}
         assert (matrix[name] == 1).equals(training.rows[name])
+
+
+def test_members_that_ask_for_the_same_rows_share_their_matrix(training):
+    frames = Frames(training.rows, training.history)
+
+    assert frames.matrix.equals(model_matrix(training.rows))
+    assert frames.matrix is frames.matrix
 
 
 @pytest.mark.parametrize("name", CATEGORIES)

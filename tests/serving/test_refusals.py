@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from serving import doorway
 from serving.batches import BusyError
+from serving.gate import Gate
 from serving.predictor import NoMemberError, Predictor
 from serving.security import Keys, RateLimit
 from tests.serving.conftest import (
@@ -287,3 +289,15 @@ class TestAtItsLimit:
             go_on.set()
             assert first.result().status == 200
         assert client.get("/v1/stores").status == 200
+
+
+class TestBehindTheGate:
+    @pytest.fixture
+    def app(self, app: FastAPI) -> Gate:
+        return Gate(app, max_in_flight=0, max_standing=0)
+
+    def test_what_is_refused_there_is_told_to_prometheus(self, client: Client) -> None:
+        assert_problem(client.get("/v1/stores"), 503)
+        assert_problem(client.get("/v1/stores"), 503)
+        text = client.get("/metrics").body.decode()
+        assert "sales_requests_refused_at_gate 2.0" in text
