@@ -3,7 +3,8 @@
 Asked of the newest version in a refreshed home, or else of a network of the configured size that
 has learnt little of a made-up chain: what it has learnt does not change how long it takes. `serve`
 is the SavedModel's network alone, `predict` the store's windows as well, from feature rows and
-history to log sales. `cpu` is what the core worked a call, which other programs on the machine
+history to log sales, and `warm` the same once the network is compiled for one store, as where it
+serves. `cpu` is what the core worked a call, which other programs on the machine
 change less than the clock.
 """
 
@@ -50,13 +51,14 @@ def main() -> None:
     reference = member.reference.at(asked.rows)
     one = sliding_windows(asked, member.inputs, reference, member.parameters.past_days, DAYS)
     print(f"{len(asked.rows)} days of one store, {arguments.calls} calls on one core, ms")
-    for name, call in {
-        "serve": lambda: member.served.serve(one.past, one.future, one.store).numpy(),
-        "predict": lambda: member.predict(asked),
-    }.items():
-        took, worked = _milliseconds(call, arguments.calls)
-        middle, slow = np.percentile(took, [50, 95])
-        print(f"  {name:8s} p50 {middle:5.1f}   p95 {slow:5.1f}   cpu {worked:5.1f}", flush=True)
+    _measure(
+        "serve",
+        lambda: member.served.serve(one.past, one.future, one.store).numpy(),
+        arguments.calls,
+    )
+    _measure("predict", lambda: member.predict(asked), arguments.calls)
+    member.warm_up()
+    _measure("warm", lambda: member.predict(asked), arguments.calls)
 
 
 def _take_one_core() -> None:
@@ -108,6 +110,12 @@ def _of_one_store(frames: Frames) -> Frames:
     rows, history = frames.rows, frames.history
     first = rows["store_id"].min()
     return Frames(rows[rows["store_id"] == first], history[history["store_id"] == first])
+
+
+def _measure(name: str, call: Callable[[], object], calls: int) -> None:
+    took, worked = _milliseconds(call, calls)
+    middle, slow = np.percentile(took, [50, 95])
+    print(f"  {name:8s} p50 {middle:5.1f}   p95 {slow:5.1f}   cpu {worked:5.1f}", flush=True)
 
 
 def _milliseconds(call: Callable[[], object], calls: int) -> tuple[NDArray[np.float64], float]:

@@ -94,16 +94,19 @@ class RandomForestSettings(_Group):
 
 
 class LightGBMSettings(_Group):
-    """Gradient-boosted trees on log sales, averaged over seeds."""
+    """Gradient-boosted trees on log sales, averaged over seeds.
+
+    Rates, leaves and shares were found by `sales study tuning` (docs/decisions.md).
+    """
 
     trees: int = Field(700, ge=1, description="Boosting rounds.")
-    learning_rate: float = Field(0.05, gt=0, le=1, description="Shrinkage of each round.")
-    leaves: int = Field(31, ge=2, description="Leaves of a tree.")
-    min_rows_in_leaf: int = Field(50, ge=1, description="Smallest number of rows in a leaf.")
-    feature_share: float = Field(0.4, gt=0, le=1, description="Share of features each tree sees.")
-    row_share: float = Field(0.7, gt=0, le=1, description="Share of rows each tree sees.")
-    l2: float = Field(5.0, ge=0, description="L2 penalty on leaf values.")
-    seeds: int = Field(1, ge=1, description="Boosters that are averaged, each with its own seed.")
+    learning_rate: float = Field(0.0557, gt=0, le=1, description="Shrinkage of each round.")
+    leaves: int = Field(35, ge=2, description="Leaves of a tree.")
+    min_rows_in_leaf: int = Field(62, ge=1, description="Smallest number of rows in a leaf.")
+    feature_share: float = Field(0.443, gt=0, le=1, description="Share of features each tree sees.")
+    row_share: float = Field(0.777, gt=0, le=1, description="Share of rows each tree sees.")
+    l2: float = Field(4.06, ge=0, description="L2 penalty on leaf values.")
+    seeds: int = Field(2, ge=1, description="Boosters that are averaged, each with its own seed.")
     half_life_days: int | None = Field(
         365, ge=1, description="Days after which a training row counts half; None: all alike."
     )

@@ -29,6 +29,7 @@ SMALL = {
     # A test that says nothing of the cache fits what it forecasts.
     "SALES_CACHE_MEGABYTES": "0",
     "SALES_LIGHTGBM__TREES": "30",
+    "SALES_LIGHTGBM__SEEDS": "1",
     "SALES_RANDOM_FOREST__TREES": "5",
     "SALES_RANDOM_FOREST__ROWS_PER_TREE": "2000",
     "SALES_LSTM__UNITS": "8",
