@@ -1,8 +1,8 @@
 """The refresh on real stores: models that earn their place.
 
-The settings are the defaults, but for models of half the size: one network that learns a third of
-the windows for half as long, where the default averages two, and four trees in seven; and for one
-thread, since other tests run beside them.
+The settings are the defaults, but for smaller models: one network and one booster, where the
+defaults average two, the network with a quarter of the windows for half as long, the booster with
+half of the trees; and for one thread, since other tests run beside them.
 
 Needs the files of Kaggle's Rossmann competition, or part of them, in `../shared/data/rossmann`.
 """
@@ -27,10 +27,11 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in SMALL:
             if name != "SALES_THREADS":
                 patch.delenv(name)
-        patch.setenv("SALES_LIGHTGBM__TREES", "400")
+        patch.setenv("SALES_LIGHTGBM__TREES", "350")
+        patch.setenv("SALES_LIGHTGBM__SEEDS", "1")
         patch.setenv("SALES_RANDOM_FOREST__TREES", "30")
         patch.setenv("SALES_LSTM__SEEDS", "1")
-        patch.setenv("SALES_LSTM__WINDOWS", "4000")
+        patch.setenv("SALES_LSTM__WINDOWS", "3000")
         patch.setenv("SALES_LSTM__EPOCHS", "5")
         sales("refresh", "--source", REAL_DATA, "--home", directory)
     return directory
