@@ -6,16 +6,20 @@ import great_expectations as gx
 from great_expectations import expectations as gxe
 
 from sales_assets.sources.layout import STATE_HOLIDAYS
+from sales_assets.suites import NEEDS
 
 # A day's sales beyond this multiple of the store's median day are taken for another currency.
 MOST_TIMES_USUAL = 20.0
 # A week's rows and sales, as shares of the weeks before: Christmas and Easter stay within.
 FEWEST_ROWS, LEAST_SALES, MOST_SALES = 0.8, 0.4, 2.5
 MOST_DAYS_OVERDUE = 14
+# What known days sell may be corrected, but not all by a tenth: then they are in another currency,
+# with another tax, or of another chain.
+LEAST_KNOWN, MOST_KNOWN, WEEKS_AS_KNOWN = 0.9, 1.1, 0.5
 
 
 def build_suites() -> list[gx.ExpectationSuite]:
-    """Return the suites of the rows, of the newest weeks, and of the newest day."""
+    """Return the suites of the rows, the newest weeks, the newest day, and of what was known."""
     rows = gx.ExpectationSuite(
         name="raw_sales",
         expectations=[
@@ -83,4 +87,29 @@ def build_suites() -> list[gx.ExpectationSuite]:
             ),
         ],
     )
-    return [rows, weeks, freshness]
+    as_known = {"column": "times_known", "min_value": LEAST_KNOWN, "max_value": MOST_KNOWN}
+    share = f"{LEAST_KNOWN:.0%} to {MOST_KNOWN:.0%} of what the last refresh knew"
+    known_weeks = gx.ExpectationSuite(
+        name="raw_sales_known_weeks",
+        meta={NEEDS: "cleaned.sales"},
+        expectations=[
+            gxe.ExpectColumnValuesToBeBetween(
+                description=f"At least {WEEKS_AS_KNOWN:.0%} of the known weeks sold {share}",
+                mostly=WEEKS_AS_KNOWN,
+                **as_known,
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                description=f"A known week sold {share}", severity="warning", **as_known
+            ),
+        ],
+    )
+    known_stores = gx.ExpectationSuite(
+        name="raw_sales_known_stores",
+        meta={NEEDS: "cleaned.sales"},
+        expectations=[
+            gxe.ExpectColumnValuesToBeBetween(
+                description=f"A store's known days sold {share}", severity="warning", **as_known
+            ),
+        ],
+    )
+    return [rows, weeks, freshness, known_weeks, known_stores]

@@ -21,8 +21,8 @@ from sales_assets.metadata import markdown_table
 from sales_assets.quality import Outcome, as_text, record
 from sales_assets.resources import WRITER_POOL, Home
 from sales_assets.settings import Settings
-from sales_assets.suites import SUITES, Suite, expected
-from sales_assets.warehouse import query
+from sales_assets.suites import NEEDS, SUITES, Suite, expected
+from sales_assets.warehouse import query, table_exists
 
 EVIDENCE_ROWS = 20
 ROWS_TOLD = 3
@@ -37,12 +37,21 @@ IDENTITY = (
 def examine(con: duckdb.DuckDBPyConnection, suite: Suite, settings: Settings) -> list[Outcome]:
     """Return what became of every expectation of a checked table.
 
+    What compares with an earlier refresh is left out of the first one.
+
     Args:
         con: The warehouse, with the table and those that it was made from.
         suite: The checked table.
         settings: The horizon.
     """
-    return [outcome for part in expected(suite) for outcome in examine_part(con, part, settings)]
+    parts = [part for part in expected(suite) if _can_be_asked(con, part)]
+    return [outcome for part in parts for outcome in examine_part(con, part, settings)]
+
+
+def _can_be_asked(con: duckdb.DuckDBPyConnection, part: Any) -> bool:
+    """Tell whether there is what a suite compares with."""
+    table = (part.meta or {}).get(NEEDS)
+    return table is None or table_exists(con, table)
 
 
 def examine_part(con: duckdb.DuckDBPyConnection, part: Any, settings: Settings) -> list[Outcome]:

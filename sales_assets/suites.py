@@ -7,6 +7,9 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+# The key of a suite's `meta` that names a table of an earlier refresh, which a first one lacks.
+NEEDS = "needs"
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -44,8 +47,8 @@ _PLATFORM = (
 SUITES = (
     Suite(
         ("raw", "sales"),
-        "Delivered sales are usable, each store's day is there once, and the newest weeks are "
-        "there and like those before.",
+        "Delivered sales are usable, each store's day is there once, the newest weeks are there "
+        "and like those before, and what was known before has not become something else.",
         f"{_DELIVERY.format(file='train.csv')}.",
     ),
     Suite(

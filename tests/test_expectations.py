@@ -50,6 +50,12 @@ BROKEN = [
      f"update raw.sales set sales = sales * 10 where date > {NEWEST} - 7"),
     ("raw_sales_freshness", "New sales are at most 14 days overdue", False,
      "update raw.loads set loaded_at = loaded_at - interval 15 days"),
+    ("raw_sales_known_weeks", "At least 50% of the known weeks sold 90% to 110% of what the last "
+     "refresh knew", True, "update raw.sales set sales = 1.19 * sales"),
+    ("raw_sales_known_weeks", "A known week sold 90% to 110% of what the last refresh knew", False,
+     f"update raw.sales set sales = 1.19 * sales where date > {NEWEST} - 7"),
+    ("raw_sales_known_stores", "A store's known days sold 90% to 110% of what the last refresh "
+     "knew", False, "update raw.sales set sales = sales / 100 where store_id = 2"),
     ("raw_stores", "There are stores", True, "delete from raw.stores"),
     ("raw_stores", "Stores are whole numbers", True,
      "alter table raw.stores alter store_id type bigint"),

@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from shutil import copytree
 
 import dagster as dg
 import duckdb
+import pandas as pd
 import pytest
 
 from sales_assets import quality_charts, warehouse
+from sales_assets.checks import examine
 from sales_assets.definitions import defs
 from sales_assets.errors import SalesError
 from sales_assets.quality import Outcome, record
 from sales_assets.runs import run_job
 from sales_assets.settings import Settings
+from sales_assets.sources.kaggle import deliver
 from sales_assets.suites import SUITES
 
 MET = Outcome("sales are not negative", True, "", 0, [])
@@ -148,6 +152,42 @@ def test_a_check_that_stops_the_run_is_in_the_history_and_in_the_report(
         assert rows(con, "select count(distinct run) from quality.results") == [(2,)]
     report = settings.validation_path.read_text(encoding="utf-8")
     assert "A check stopped the refresh: cleaned_sales." in report
+
+
+def test_a_history_that_became_another_is_not_forecast_and_the_right_file_mends_it(
+    home_copy: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SALES_HOME", "DAGSTER_HOME", "SALES_SOURCE"):
+        monkeypatch.setenv(name, "")
+    in_cents = copytree(source, tmp_path / "in_cents")
+    days = pd.read_csv(in_cents / "train.csv", dtype={"StateHoliday": str})
+    days.assign(Sales=100 * days["Sales"]).to_csv(in_cents / "train.csv", index=False)
+    steps = ["delivery", "check_delivery", "cleaned__sales"]
+
+    with pytest.raises(SalesError) as told:
+        run_job("weekly_refresh", Settings.choose(home=home_copy, source=in_cents), steps)
+    assert str(told.value).startswith(
+        "The check of raw/sales stopped the refresh: At least 50% of the known weeks sold 90% to "
+        "110% of what the last refresh knew: 72 rows fail, such as week_end "
+    )
+    assert "if the file is right, refresh from all files into a new home (--home)" in str(
+        told.value
+    )
+
+    # A file of before is not mistaken for a newer one; the command says what to do about that.
+    again = copytree(source, tmp_path / "again")
+    with (again / "train.csv").open("a") as file:
+        file.write("\n")
+    run_job("weekly_refresh", Settings.choose(home=home_copy, source=again), steps)
+
+
+def test_a_first_delivery_is_compared_with_nothing(source: Path, tmp_path: Path) -> None:
+    settings = Settings()
+    with warehouse.in_memory(settings) as con:
+        deliver(con, source, max_refused_share=settings.max_refused_share, scratch=tmp_path)
+        outcomes = examine(con, SUITES[0], settings)
+    assert {outcome.is_met for outcome in outcomes} == {True}
+    assert not any("the last refresh knew" in outcome.expectation for outcome in outcomes)
 
 
 def test_a_table_that_is_made_alone_is_checked_alone(
