@@ -2,10 +2,11 @@
 
 A request that reaches the interface has cost milliseconds by then, and so has its refusal. The gate
 stands in the proxy's own process, reads nothing of a request but its path, and refuses what is too
-much for a fraction of that. A burst may wait. Where more than a few ask all the time, no more than
-those are let in, since longer queues make every answer late and none more. While the interface is
-away, since it died and starts anew, requests wait for it instead, as many as it can answer once it
-is back.
+much for a fraction of that. A burst may wait. A queue that is still there when as many were
+answered as may wait at all is no burst but stands: then no more than a few are let in, since a
+longer queue makes every answer late. Answers tell that, not time: what waits for a member that died
+is none. While the interface is away, since it died and starts anew, requests wait for it, as many
+as it can answer once it is back.
 
 Ray finds the gate by `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`; without it the interface refuses
 by itself (`serving.doorway`).
@@ -56,11 +57,10 @@ START = {
 # Where nobody inside was answered for so long, the interface is not busy but away.
 AWAY_S = 1.0
 # How many times as many may wait then, and be worked on when it is back.
-TIMES_WHEN_AWAY = 4
+TIMES_WHEN_AWAY = 6
 # What it takes, once back, to answer who has waited.
 CATCH_UP_S = 3.0
-# A queue that was never short for so long is no burst, nor what waits for a member that died; it
-# stands until nobody was refused for as long.
+# A queue that was found to stand does so until nobody was refused for so long.
 STANDING_S = 3.0
 # How often the log says how many were refused.
 TELL_S = 10.0
@@ -79,8 +79,8 @@ class Gate:
     def __init__(self, app: ASGIApp, max_in_flight: int, max_standing: int) -> None:
         self.app = app
         self.max_in_flight, self.max_standing = max_in_flight, max_standing
-        self._in_flight = self._refused = self._untold = 0
-        self._told_at = self._answered_at = self._short_at = time.monotonic()
+        self._in_flight = self._refused = self._untold = self._answered_since_short = 0
+        self._told_at = self._answered_at = time.monotonic()
         self._is_patient_until = self._stands_until = self._told_at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,6 +104,7 @@ class Gate:
                 await self.app(scope, receive, send)
             finally:
                 self._in_flight -= 1
+                self._answered_since_short += 1
                 self._answered_at = time.monotonic()
 
     def _places(self) -> int:
@@ -111,11 +112,11 @@ class Gate:
         if self._in_flight and now - self._answered_at > AWAY_S:
             self._is_patient_until = now + CATCH_UP_S
         if now < self._is_patient_until:
-            self._short_at = now
+            self._answered_since_short = 0
             return self.max_in_flight * TIMES_WHEN_AWAY
         if self._in_flight < self.max_standing:
-            self._short_at = now
-        elif now - self._short_at > STANDING_S or now < self._stands_until:
+            self._answered_since_short = 0
+        elif self._answered_since_short >= self.max_in_flight or now < self._stands_until:
             self._stands_until = now + STANDING_S
             return self.max_standing
         return self.max_in_flight

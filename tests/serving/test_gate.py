@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import deque
 from typing import Any
 
 import pytest
@@ -25,6 +26,21 @@ class Behind:
             raise RuntimeError
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
+
+
+class Queue:
+    """Stands for the interface: answers one after the other, whenever it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[asyncio.Event] = deque()
+
+    async def __call__(self, *_: Any) -> None:
+        self.waiting.append(asyncio.Event())
+        await self.waiting[-1].wait()
+
+    async def answer(self) -> None:
+        self.waiting.popleft().set()
+        await asyncio.sleep(0)
 
 
 async def ask(entrance: Gate, path: str) -> list[Any]:
@@ -71,24 +87,24 @@ def test_while_the_interface_is_away_more_wait_for_it(monkeypatch: pytest.Monkey
 
     async def run() -> None:
         nonlocal now
-        behind = Behind()
+        behind, more = Behind(), 2 * gate.TIMES_WHEN_AWAY - 2
         entrance = Gate(behind, 2, 2)
         now += 3600
         inside = [asyncio.create_task(ask(entrance, "/v1/predict")) for _ in range(2)]
         await asyncio.sleep(0)
         assert (await ask(entrance, "/v1/predict"))[0]["status"] == 503
         now += gate.AWAY_S + 0.1
-        inside += [asyncio.create_task(ask(entrance, "/v1/predict")) for _ in range(6)]
+        inside += [asyncio.create_task(ask(entrance, "/v1/predict")) for _ in range(more)]
         await asyncio.sleep(0)
         assert (await ask(entrance, "/v1/predict"))[0]["status"] == 503
-        assert len(behind.paths) == 2 * gate.TIMES_WHEN_AWAY
+        assert len(behind.paths) == 2 + more
         behind.go_on.set()
-        assert [(await task)[0]["status"] for task in inside] == [200] * 8
+        assert {(await task)[0]["status"] for task in inside} == {200}
         # Who comes while those who waited are answered is not refused either.
         behind.go_on.clear()
         inside = [asyncio.create_task(ask(entrance, "/v1/predict")) for _ in range(3)]
         await asyncio.sleep(0)
-        assert len(behind.paths) == 8 + 3
+        assert len(behind.paths) == 2 + more + 3
         now += gate.CATCH_UP_S
         behind.go_on.set()
         assert [(await task)[0]["status"] for task in inside] == [200] * 3
@@ -103,6 +119,7 @@ def test_while_the_interface_is_away_more_wait_for_it(monkeypatch: pytest.Monkey
 
 
 def test_a_burst_waits_and_a_standing_queue_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One stands that is still there when as many were answered as may wait."""
     now = 0.0
     monkeypatch.setattr(gate.time, "monotonic", lambda: now)
     # Somebody is answered all the time.
@@ -110,39 +127,58 @@ def test_a_burst_waits_and_a_standing_queue_is_cut(monkeypatch: pytest.MonkeyPat
 
     async def run() -> None:
         nonlocal now
-        behind = Behind()
+        behind = Queue()
         entrance = Gate(behind, max_in_flight=4, max_standing=2)
-        now += 3600
 
-        async def enter(requests: int) -> list[asyncio.Task[Any]]:
-            tasks = [asyncio.create_task(ask(entrance, "/v1/stores")) for _ in range(requests)]
+        async def enter() -> bool:
+            """Ask, and tell whether that was let in."""
+            asked = asyncio.create_task(ask(entrance, "/v1/stores"))
             await asyncio.sleep(0)
-            return tasks
+            return not asked.done()
 
-        inside = await enter(4)
-        assert len(behind.paths) == 4
-        now += gate.STANDING_S / 2
-        behind.go_on.set()
-        await asyncio.gather(*inside)
-        behind.go_on.clear()
-        # It was short meanwhile; from now on it never is.
-        inside = await enter(3)
-        now += gate.STANDING_S + 0.1
-        assert (await ask(entrance, "/v1/stores"))[0]["status"] == 503
-        behind.go_on.set()
-        await asyncio.gather(*inside)
-        behind.go_on.clear()
-        inside = await enter(2)
-        assert (await ask(entrance, "/v1/stores"))[0]["status"] == 503
+        for _ in range(3):
+            # A burst, and the next one after it.
+            assert [await enter() for _ in range(5)] == [True] * 4 + [False]
+            for _ in range(4):
+                await behind.answer()
+        assert [await enter() for _ in range(4)] == [True] * 4
+        for _ in range(3):
+            await behind.answer()
+            assert await enter()
+        await behind.answer()
+        # Four were answered, and it is as long as it was.
+        assert not await enter()
+        await behind.answer()
+        assert not await enter()
+        await behind.answer()
+        assert await enter()
+        assert not await enter()
         # Once nobody was refused for a while, a burst is welcome again.
         now += gate.STANDING_S + 0.1
-        behind.go_on.set()
-        await asyncio.gather(*inside)
-        behind.go_on.clear()
-        inside = await enter(4)
-        assert len(behind.paths) == 4 + 3 + 2 + 4
-        behind.go_on.set()
-        await asyncio.gather(*inside)
+        for _ in range(2):
+            await behind.answer()
+        assert [await enter() for _ in range(5)] == [True] * 4 + [False]
+
+    asyncio.run(run())
+
+
+def test_what_waits_for_a_member_that_died_is_no_standing_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long it waits: nobody in it is answered."""
+    now = 0.0
+    monkeypatch.setattr(gate.time, "monotonic", lambda: now)
+
+    async def run() -> None:
+        nonlocal now
+        behind = Queue()
+        entrance = Gate(behind, max_in_flight=4, max_standing=1)
+        asked = []
+        for _ in range(4):
+            asked.append(asyncio.create_task(ask(entrance, "/v1/predict")))
+            now += gate.AWAY_S / 2
+            await asyncio.sleep(0)
+        assert len(behind.waiting) == len(asked)
 
     asyncio.run(run())
 
