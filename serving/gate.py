@@ -23,7 +23,7 @@ from pathlib import Path
 
 import yaml
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("ray.serve")
 
@@ -73,7 +73,8 @@ class Gate:
         app: What is behind it.
         max_in_flight: Requests that are let in at a time; more are told to come back, or wait while
             the interface is away.
-        max_standing: Requests that are let in at a time where more than these ask all the time.
+        max_standing: Requests that are let in at a time where who comes always finds more than
+            these before it.
     """
 
     def __init__(self, app: ASGIApp, max_in_flight: int, max_standing: int) -> None:
@@ -100,12 +101,26 @@ class Gate:
                 # Who comes first after a quiet hour does not make the interface seem away.
                 self._answered_at = time.monotonic()
             self._in_flight += 1
+            is_inside = True
+
+            def leave() -> None:
+                nonlocal is_inside
+                if is_inside:
+                    is_inside = False
+                    self._in_flight -= 1
+                    self._answered_since_short += 1
+                    self._answered_at = time.monotonic()
+
+            async def sent(message: Message) -> None:
+                # Not when all is done: who has read it may be back before that.
+                if message["type"] == "http.response.body" and not message.get("more_body"):
+                    leave()
+                await send(message)
+
             try:
-                await self.app(scope, receive, send)
+                await self.app(scope, receive, sent)
             finally:
-                self._in_flight -= 1
-                self._answered_since_short += 1
-                self._answered_at = time.monotonic()
+                leave()
 
     def _places(self) -> int:
         now = time.monotonic()
@@ -114,12 +129,15 @@ class Gate:
         if now < self._is_patient_until:
             self._answered_since_short = 0
             return self.max_in_flight * TIMES_WHEN_AWAY
-        if self._in_flight < self.max_standing:
-            self._answered_since_short = 0
-        elif self._answered_since_short >= self.max_in_flight or now < self._stands_until:
+        if now >= self._stands_until:
+            if self._in_flight <= self.max_standing:
+                self._answered_since_short = 0
+            if self._answered_since_short < self.max_in_flight:
+                return self.max_in_flight
+        self._answered_since_short = 0
+        if self._in_flight >= self.max_standing:
             self._stands_until = now + STANDING_S
-            return self.max_standing
-        return self.max_in_flight
+        return self.max_standing
 
     def _count(self) -> None:
         self._refused += 1

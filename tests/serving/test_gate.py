@@ -162,6 +162,22 @@ def test_a_burst_waits_and_a_standing_queue_is_cut(monkeypatch: pytest.MonkeyPat
     asyncio.run(run())
 
 
+def test_who_finds_as_many_as_may_stand_before_it_is_never_refused() -> None:
+    async def run() -> None:
+        behind = Queue()
+        entrance = Gate(behind, max_in_flight=4, max_standing=2)
+        asked = []
+        for number in range(50):
+            asked.append(asyncio.create_task(ask(entrance, "/v1/stores")))
+            await asyncio.sleep(0)
+            if number >= 2:
+                await behind.answer()
+        assert len(behind.waiting) == 2
+        assert [task.done() for task in asked] == [True] * 48 + [False] * 2
+
+    asyncio.run(run())
+
+
 def test_what_waits_for_a_member_that_died_is_no_standing_queue(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -197,6 +213,34 @@ def test_the_interface_learns_how_many_were_refused() -> None:
 
     asyncio.run(run())
     assert [scope["state"][gate.REFUSED] for scope in scopes] == [2]
+
+
+def test_who_has_read_the_whole_answer_has_left() -> None:
+    async def run() -> None:
+        read, done = asyncio.Event(), asyncio.Event()
+
+        async def behind(_scope: Any, _receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"1", "more_body": True})
+            await read.wait()
+            await send({"type": "http.response.body", "body": b"2"})
+            await done.wait()
+
+        entrance = Gate(behind, 1, 1)
+        first = asyncio.create_task(ask(entrance, "/v1/stores"))
+        await asyncio.sleep(0)
+        assert (await ask(entrance, "/v1/stores"))[0]["status"] == 503
+        read.set()
+        await asyncio.sleep(0)
+        second = asyncio.create_task(ask(entrance, "/v1/stores"))
+        await asyncio.sleep(0)
+        assert not first.done()
+        done.set()
+        assert [len(await task) for task in (first, second)] == [3, 3]
+        # Each has left once.
+        assert (await ask(entrance, "/v1/stores"))[0]["status"] == 200
+
+    asyncio.run(run())
 
 
 def test_a_request_that_fails_leaves_its_place() -> None:
