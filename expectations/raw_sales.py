@@ -1,4 +1,4 @@
-"""What must be true of `raw.sales`: usable rows, and newest weeks that are like those before."""
+"""What must be true of `raw.sales`: usable rows, newest weeks like those before, and a history."""
 
 import sys
 
@@ -13,8 +13,8 @@ MOST_TIMES_USUAL = 20.0
 # A week's rows and sales, as shares of the weeks before: Christmas and Easter stay within.
 FEWEST_ROWS, LEAST_SALES, MOST_SALES = 0.8, 0.4, 2.5
 MOST_DAYS_OVERDUE = 14
-# What known days sell may be corrected, but not all by a tenth: then they are in another currency,
-# with another tax, or of another chain.
+# What known days sell may be corrected, but not most weeks by a tenth of the chain's sales: then
+# they are in another currency, say, or another chain's.
 LEAST_KNOWN, MOST_KNOWN, WEEKS_AS_KNOWN = 0.9, 1.1, 0.5
 
 

@@ -24,8 +24,8 @@ class Arguments(BaseModel):
     needs_key: bool = Field(True, description="Whether callers need a key even if there is none.")
     requests_per_second: float = Field(50.0, gt=0, description="What a caller may ask for.")
     burst: int = Field(100, ge=1, description="What a caller may ask for at once.")
-    max_in_flight: int = Field(64, ge=1, description="Requests worked on at a time.")
-    max_standing: int = Field(4, ge=1, description="The same where more ask all the time.")
+    max_in_flight: int = Field(16, ge=1, description="Requests worked on at a time.")
+    max_standing: int = Field(2, ge=1, description="The same where a queue stands.")
     journal_mb: int = Field(200, ge=1, description="What `served/` may take, in MB.")
 
     def settings(self, release: Release | None = None) -> Settings:

@@ -2,11 +2,11 @@
 
 A request that reaches the interface has cost milliseconds by then, and so has its refusal. The gate
 stands in the proxy's own process, reads nothing of a request but its path, and refuses what is too
-much for a fraction of that. A burst may wait. A queue that is still there when as many were
-answered as may wait at all is no burst but stands: then no more than a few are let in, since a
-longer queue makes every answer late. Answers tell that, not time: what waits for a member that died
-is none. While the interface is away, since it died and starts anew, requests wait for it, as many
-as it can answer once it is back.
+much for a fraction of that. A burst may wait. A queue that was never half empty while everyone in
+it was answered is no burst but stands, and makes every answer late: no more than a few are let in
+then, for as long as more are refused than let in. A queue that waits for a member that died does
+not stand, since not everyone in it is answered. While the interface is away, since it died and
+starts anew, requests wait for it, as many as it can answer once it is back.
 
 Ray finds the gate by `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`; without it the interface refuses
 by itself (`serving.doorway`).
@@ -60,8 +60,8 @@ AWAY_S = 1.0
 TIMES_WHEN_AWAY = 6
 # What it takes, once back, to answer who has waited.
 CATCH_UP_S = 3.0
-# A queue that was found to stand does so until nobody was refused for so long.
-STANDING_S = 3.0
+# Where nobody was refused for so long, no queue stands any more.
+QUIET_S = 3.0
 # How often the log says how many were refused.
 TELL_S = 10.0
 
@@ -73,16 +73,22 @@ class Gate:
         app: What is behind it.
         max_in_flight: Requests that are let in at a time; more are told to come back, or wait while
             the interface is away.
-        max_standing: Requests that are let in at a time where who comes always finds more than
-            these before it.
+        max_standing: Requests that are let in at a time where a queue stands.
     """
 
     def __init__(self, app: ASGIApp, max_in_flight: int, max_standing: int) -> None:
         self.app = app
         self.max_in_flight, self.max_standing = max_in_flight, max_standing
-        self._in_flight = self._refused = self._untold = self._answered_since_short = 0
-        self._told_at = self._answered_at = time.monotonic()
-        self._is_patient_until = self._stands_until = self._told_at
+        # Numbers of the requests inside, the one that came first being the first.
+        self._inside: dict[int, None] = {}
+        self._newest = self._refused = self._untold = 0
+        self._told_at = self._answered_at = self._refused_at = time.monotonic()
+        self._is_patient_until = self._told_at
+        self._stands = False
+        # While none stands, the last of those that were in a queue when it was half full.
+        self._last_in_queue: int | None = None
+        # While one stands, what became of the last few that came.
+        self._of_late = {"let in": 0, "refused": 0}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or tell it to come back."""
@@ -92,57 +98,76 @@ class Gate:
             # For `/metrics`; nothing that a request says of itself gets here.
             scope["state"] = {**(scope.get("state") or {}), REFUSED: self._refused}
             await self.app(scope, receive, send)
-        elif self._in_flight >= self._places():
+        elif len(self._inside) >= self._places():
             self._count()
             await send(START)
             await send({"type": "http.response.body", "body": BODY})
         else:
-            if not self._in_flight:
-                # Who comes first after a quiet hour does not make the interface seem away.
-                self._answered_at = time.monotonic()
-            self._in_flight += 1
-            is_inside = True
+            await self._let_in(scope, receive, send)
 
-            def leave() -> None:
-                nonlocal is_inside
-                if is_inside:
-                    is_inside = False
-                    self._in_flight -= 1
-                    self._answered_since_short += 1
-                    self._answered_at = time.monotonic()
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._inside:
+            # Who comes first after a quiet hour does not make the interface seem away.
+            self._answered_at = time.monotonic()
+        self._newest += 1
+        number = self._newest
+        self._inside[number] = None
+        self._of_late["let in"] += 1
 
-            async def sent(message: Message) -> None:
-                # Not when all is done: who has read it may be back before that.
-                if message["type"] == "http.response.body" and not message.get("more_body"):
-                    leave()
-                await send(message)
+        async def sent(message: Message) -> None:
+            # Not when all is done: who has read it may be back before that.
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                self._leave(number)
+            await send(message)
 
-            try:
-                await self.app(scope, receive, sent)
-            finally:
-                leave()
+        try:
+            await self.app(scope, receive, sent)
+        finally:
+            self._leave(number)
+
+    def _leave(self, number: int) -> None:
+        if number in self._inside:
+            del self._inside[number]
+            self._answered_at = time.monotonic()
 
     def _places(self) -> int:
         now = time.monotonic()
-        if self._in_flight and now - self._answered_at > AWAY_S:
+        if self._inside and now - self._answered_at > AWAY_S:
             self._is_patient_until = now + CATCH_UP_S
         if now < self._is_patient_until:
-            self._answered_since_short = 0
+            self._stands, self._last_in_queue = False, None
             return self.max_in_flight * TIMES_WHEN_AWAY
-        if now >= self._stands_until:
-            if self._in_flight <= self.max_standing:
-                self._answered_since_short = 0
-            if self._answered_since_short < self.max_in_flight:
-                return self.max_in_flight
-        self._answered_since_short = 0
-        if self._in_flight >= self.max_standing:
-            self._stands_until = now + STANDING_S
-        return self.max_standing
+        if self._stands:
+            self._stands = now - self._refused_at < QUIET_S and self._is_too_much()
+        else:
+            self._stands = self._has_stood()
+        return self.max_standing if self._stands else self.max_in_flight
+
+    def _has_stood(self) -> bool:
+        """Tell whether all that were in the queue were answered, and it was never half empty."""
+        if 2 * len(self._inside) < self.max_in_flight:
+            self._last_in_queue = None
+            return False
+        if self._last_in_queue is None:
+            self._last_in_queue = self._newest
+        if min(self._inside, default=0) <= self._last_in_queue:
+            return False
+        self._last_in_queue, self._of_late = None, dict.fromkeys(self._of_late, 0)
+        return True
+
+    def _is_too_much(self) -> bool:
+        """Tell whether more were refused than let in, of every so many that come."""
+        if sum(self._of_late.values()) < self.max_in_flight:
+            return True
+        is_too_much = self._of_late["refused"] > self._of_late["let in"]
+        self._of_late = dict.fromkeys(self._of_late, 0)
+        return is_too_much
 
     def _count(self) -> None:
         self._refused += 1
         self._untold += 1
-        now = time.monotonic()
+        self._of_late["refused"] += 1
+        self._refused_at = now = time.monotonic()
         if now - self._told_at > TELL_S:
             log.warning("refused, being more than could be answered: %d requests", self._untold)
             self._untold, self._told_at = 0, now

@@ -379,6 +379,16 @@ def test_a_fault_on_purpose_is_caught_with_the_rows_that_have_it(
         assert outcome.observed
 
 
+def test_weeks_that_were_corrected_warn_and_stop_nothing(
+    con: duckdb.DuckDBPyConnection, settings: Settings, parts: dict
+) -> None:
+    known = parts["raw_sales_known_weeks"]
+    with undone(con):
+        con.execute(f"update raw.sales set sales = 1.19 * sales where date > {NEWEST} - 70")
+        found = failed(examine_part(con, known, settings))
+    assert [(outcome.is_critical, outcome.failing) for outcome in found.values()] == [(False, 10)]
+
+
 @pytest.mark.parametrize("changes", POOR.values(), ids=POOR)
 def test_what_is_poor_or_happens_in_some_weeks_stops_nothing(
     con: duckdb.DuckDBPyConnection, settings: Settings, changes: list[str]

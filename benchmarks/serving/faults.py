@@ -18,6 +18,8 @@ from sales_assets.forecasting.ensemble import Ensemble
 from sales_assets.forecasting.manifest import Draft
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.forecasting.release import FILE, Release
+from sales_assets.settings import Settings
+from serving.security import Keys
 
 PER_SECOND = 10.0
 # A new champion's forecasts are twice as high: which one answered can be told from the number.
@@ -27,7 +29,9 @@ AT_GATE = "sales_requests_refused_at_gate"
 STORES = 20
 OVERLOAD_S = 60.0
 # Who asks again at every answer, to see what can be borne; the gate refuses none of so few.
-CLIENTS = 3
+CLIENTS = 4
+# Whose questions they are, in turn.
+CALLERS = 20
 # A network's last digits depend on what it is asked beside a store, hence on who asks when.
 SAME = 1e-6
 
@@ -65,8 +69,13 @@ def measure(home: Path, seconds: float, scratch: Path) -> None:
 def overload(home: Path, _: float, scratch: Path) -> None:
     """Print what is answered and what is refused when far too much is asked, and afterwards."""
     port = free_port()
-    asks = _mixed(home)
-    with running(platform(home, port), port, scratch / "overload.log") as service:
+    own, keys = _with_callers(home, scratch / "home")
+    mixed = _mixed(home)
+
+    def asks(number: int) -> Ask:
+        return replace(mixed(number), key=keys[number % CALLERS])
+
+    with running(platform(own, port), port, scratch / "overload.log") as service:
         asyncio.run(steady(port, asks, 2.0, 5))
         able = asyncio.run(as_answered(port, asks, CLIENTS, 10))
         ended_s = max(outcome.started_s + outcome.took_s for outcome in able)
@@ -80,9 +89,21 @@ def overload(home: Path, _: float, scratch: Path) -> None:
         print(f"  what was answered: p50 {p50:.0f} ms, at most {1000 * longest_s:.0f} ms")
         told = sum(outcome.retry_after for outcome in found if outcome.status in (429, 503))
         print(f"  by status {dict(sorted(counts.items()))}; {told} were told when to come back")
-        print(f"  refused at the gate, by /metrics: {service.metric(AT_GATE):,.0f}")
-        _print("after it", asyncio.run(steady(port, asks, PER_SECOND, 10)), None)
+        print(f"  refused at the gate, by /metrics: {service.metric(AT_GATE, keys[0]):,.0f}")
+        after = asyncio.run(steady(port, asks, rate / 2, 20, at_random=True))
+        counts = Counter(outcome.status for outcome in after)
+        _print("half of it, after that", after, None)
+        print(f"  by status {dict(sorted(counts.items()))}")
         print(f"  {service.megabytes():,.0f} MB", flush=True)
+
+
+def _with_callers(home: Path, own: Path) -> tuple[Path, list[str]]:
+    """Return a home with the same releases and keys of its own: none asks for more than it may."""
+    own.mkdir()
+    for part in ("models", "serving"):
+        (own / part).symlink_to((home / part).absolute())
+    keys = Keys(Settings(home=own).keys_path)
+    return own, [keys.add(f"caller_{number}") for number in range(CALLERS)]
 
 
 def _mixed(home: Path) -> Callable[[int], Ask]:

@@ -19,6 +19,7 @@ class Ask:
 
     path: str
     body: Any = None
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,24 @@ class Outcome:
 
 
 async def steady(
-    port: int, asks: Callable[[int], Ask], per_second: float, seconds: float
+    port: int,
+    asks: Callable[[int], Ask],
+    per_second: float,
+    seconds: float,
+    *,
+    at_random: bool = False,
 ) -> list[Outcome]:
-    """Send requests at a rate, whether or not the ones before are answered."""
+    """Send requests at a rate, whether or not the ones before are answered.
+
+    At random they come as people do, who do not know of each other.
+    """
+    requests = round(per_second * seconds)
+    gaps = np.random.default_rng(1).exponential(1, requests) if at_random else np.ones(requests)
     began = time.perf_counter()
     async with _session() as session:
         tasks = []
-        for number in range(round(per_second * seconds)):
-            await asyncio.sleep(max(0.0, began + number / per_second - time.perf_counter()))
+        for number, after in enumerate(np.cumsum(gaps) / per_second):
+            await asyncio.sleep(max(0.0, began + after - time.perf_counter()))
             tasks.append(asyncio.create_task(_sent(session, port, asks(number), began)))
         return list(await asyncio.gather(*tasks))
 
@@ -91,8 +102,9 @@ async def _sent(session: aiohttp.ClientSession, port: int, ask: Ask, began: floa
     started = time.perf_counter()
     method = "GET" if ask.body is None else "POST"
     url = f"http://127.0.0.1:{port}{ask.path}"
+    headers = {"Authorization": f"Bearer {ask.key}"} if ask.key else {}
     try:
-        async with session.request(method, url, json=ask.body) as reply:
+        async with session.request(method, url, json=ask.body, headers=headers) as reply:
             content = await reply.read()
             took_s = time.perf_counter() - started
             body = json.loads(content) if reply.status == 200 else {}

@@ -36,10 +36,10 @@ class Service:
             )
         return kilobytes / 1000
 
-    def metric(self, name: str) -> float:
+    def metric(self, name: str, key: str) -> float:
         """Return a number of `/metrics`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        connection.request("GET", "/metrics")
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {key}"})
         lines = connection.getresponse().read().decode().splitlines()
         connection.close()
         (value,) = (line.split()[1] for line in lines if line.startswith(f"{name} "))

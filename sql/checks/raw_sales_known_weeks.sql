@@ -1,5 +1,5 @@
--- One row a week, of seven days up to the newest day that the last refresh knew: what its known
--- days sold as they are delivered now, as a multiple of what they sold then.
+-- One row a week, of seven days up to the newest day on which the last refresh knew of sales: what
+-- its known days sold as they are delivered now, as a multiple of what they sold then.
 with
 
 compared as (

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import deque
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,83 +119,111 @@ def test_while_the_interface_is_away_more_wait_for_it(monkeypatch: pytest.Monkey
     asyncio.run(run())
 
 
-def test_a_burst_waits_and_a_standing_queue_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One stands that is still there when as many were answered as may wait."""
-    now = 0.0
-    monkeypatch.setattr(gate.time, "monotonic", lambda: now)
-    # Somebody is answered all the time.
-    monkeypatch.setattr(gate, "AWAY_S", 3600.0)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What the gate takes for the time."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(gate.time, "monotonic", lambda: clock.now)
+    return clock
 
+
+class Visitors:
+    """Ask at a gate with a queue behind it."""
+
+    def __init__(self, max_in_flight: int, max_standing: int) -> None:
+        self.behind = Queue()
+        self.entrance = Gate(self.behind, max_in_flight, max_standing)
+        self._asked: list[asyncio.Task[Any]] = []
+
+    async def enter(self, path: str = "/v1/stores") -> bool:
+        """Ask, and tell whether that was let in."""
+        self._asked.append(asyncio.create_task(ask(self.entrance, path)))
+        await asyncio.sleep(0)
+        return not self._asked[-1].done()
+
+    async def answered(self, times: int = 1) -> None:
+        """Let those be answered that came first."""
+        for _ in range(times):
+            await self.behind.answer()
+
+
+async def a_standing_queue() -> Visitors:
+    """Two of four are inside, and no more are let in."""
+    visitors = Visitors(max_in_flight=4, max_standing=2)
+    assert [await visitors.enter() for _ in range(5)] == [True] * 4 + [False]
+    await visitors.answered()
+    assert await visitors.enter()
+    # When it was half full there were two in it, who are answered now.
+    await visitors.answered()
+    assert not await visitors.enter()
+    await visitors.answered()
+    assert not await visitors.enter()
+    await visitors.answered()
+    assert [await visitors.enter() for _ in range(2)] == [True, False]
+    return visitors
+
+
+def test_bursts_wait_one_after_the_other(clock: SimpleNamespace) -> None:
     async def run() -> None:
-        nonlocal now
-        behind = Queue()
-        entrance = Gate(behind, max_in_flight=4, max_standing=2)
-
-        async def enter() -> bool:
-            """Ask, and tell whether that was let in."""
-            asked = asyncio.create_task(ask(entrance, "/v1/stores"))
-            await asyncio.sleep(0)
-            return not asked.done()
-
-        for _ in range(3):
-            # A burst, and the next one after it.
-            assert [await enter() for _ in range(5)] == [True] * 4 + [False]
-            for _ in range(4):
-                await behind.answer()
-        assert [await enter() for _ in range(4)] == [True] * 4
-        for _ in range(3):
-            await behind.answer()
-            assert await enter()
-        await behind.answer()
-        # Four were answered, and it is as long as it was.
-        assert not await enter()
-        await behind.answer()
-        assert not await enter()
-        await behind.answer()
-        assert await enter()
-        assert not await enter()
-        # Once nobody was refused for a while, a burst is welcome again.
-        now += gate.STANDING_S + 0.1
-        for _ in range(2):
-            await behind.answer()
-        assert [await enter() for _ in range(5)] == [True] * 4 + [False]
+        visitors = Visitors(max_in_flight=4, max_standing=1)
+        for _ in range(5):
+            assert [await visitors.enter() for _ in range(5)] == [True] * 4 + [False]
+            await visitors.answered(4)
 
     asyncio.run(run())
 
 
-def test_who_finds_as_many_as_may_stand_before_it_is_never_refused() -> None:
+def test_a_queue_that_stands_is_cut_as_long_as_most_are_refused(clock: SimpleNamespace) -> None:
     async def run() -> None:
-        behind = Queue()
-        entrance = Gate(behind, max_in_flight=4, max_standing=2)
-        asked = []
-        for number in range(50):
-            asked.append(asyncio.create_task(ask(entrance, "/v1/stores")))
-            await asyncio.sleep(0)
-            if number >= 2:
-                await behind.answer()
-        assert len(behind.waiting) == 2
-        assert [task.done() for task in asked] == [True] * 48 + [False] * 2
-
-    asyncio.run(run())
-
-
-def test_what_waits_for_a_member_that_died_is_no_standing_queue(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """However long it waits: nobody in it is answered."""
-    now = 0.0
-    monkeypatch.setattr(gate.time, "monotonic", lambda: now)
-
-    async def run() -> None:
-        nonlocal now
-        behind = Queue()
-        entrance = Gate(behind, max_in_flight=4, max_standing=1)
-        asked = []
+        visitors = await a_standing_queue()
+        for _ in range(10):
+            await visitors.answered()
+            assert [await visitors.enter() for _ in range(4)] == [True, False, False, False]
+        # Those who come now find it short more often than not.
         for _ in range(4):
-            asked.append(asyncio.create_task(ask(entrance, "/v1/predict")))
-            now += gate.AWAY_S / 2
-            await asyncio.sleep(0)
-        assert len(behind.waiting) == len(asked)
+            await visitors.answered()
+            assert await visitors.enter()
+        assert [await visitors.enter() for _ in range(3)] == [True, True, False]
+
+    asyncio.run(run())
+
+
+def test_a_burst_is_welcome_again_after_a_quiet_moment(clock: SimpleNamespace) -> None:
+    async def run() -> None:
+        visitors = await a_standing_queue()
+        await visitors.answered(2)
+        clock.now += gate.QUIET_S
+        assert [await visitors.enter() for _ in range(5)] == [True] * 4 + [False]
+
+    asyncio.run(run())
+
+
+def test_half_as_many_as_may_wait_ask_all_the_time_and_are_never_refused(
+    clock: SimpleNamespace,
+) -> None:
+    async def run() -> None:
+        visitors = Visitors(max_in_flight=4, max_standing=1)
+        assert await visitors.enter()
+        for _ in range(50):
+            assert await visitors.enter()
+            await visitors.answered()
+
+    asyncio.run(run())
+
+
+def test_a_queue_that_waits_for_a_member_that_died_does_not_stand(clock: SimpleNamespace) -> None:
+    """However many are answered meanwhile that do not need it."""
+
+    async def run() -> None:
+        visitors = Visitors(max_in_flight=4, max_standing=1)
+        assert [await visitors.enter() for _ in range(3)] == [True] * 3
+        waiting = [visitors.behind.waiting.popleft() for _ in range(3)]
+        for _ in range(20):
+            assert await visitors.enter()
+            await visitors.answered()
+        visitors.behind.waiting.extend(waiting)
+        await visitors.answered(3)
+        assert [await visitors.enter() for _ in range(4)] == [True] * 4
 
     asyncio.run(run())
 
