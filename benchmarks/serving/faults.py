@@ -69,7 +69,7 @@ def measure(home: Path, seconds: float, scratch: Path) -> None:
 def overload(home: Path, _: float, scratch: Path) -> None:
     """Print what is answered and what is refused when far too much is asked, and afterwards."""
     port = free_port()
-    own, keys = _with_callers(home, scratch / "home")
+    own, keys = _with_callers(home, scratch / "callers")
     mixed = _mixed(home)
 
     def asks(number: int) -> Ask:
