@@ -1,6 +1,8 @@
 """`sales serve`: Ray, Serve and the application of `config.yaml` on this machine, until stopped."""
 
+import contextlib
 import http.client
+import io
 import logging
 import os
 import signal
@@ -104,8 +106,10 @@ def serve_here(
         stop.wait()
     finally:
         tell("Stopping …")
-        serve.shutdown()
-        ray.shutdown()
+        # Ray complains at times that what it was told to end has ended.
+        with contextlib.redirect_stdout(io.StringIO()):
+            serve.shutdown()
+            ray.shutdown()
 
 
 def _config(home: Path, host: str, port: int, release_url: str) -> dict[str, Any]:
