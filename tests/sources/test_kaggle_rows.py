@@ -144,7 +144,8 @@ def test_blank_lines_count_as_lines_but_not_as_rows(con, deliver):
     assert quarantine(con) == [(6, "Sales is negative: -1")]
 
 
-TOMORROW = (datetime.now(UTC) + timedelta(1)).date().isoformat()
+# Still in the future when midnight passes while the tests run.
+IN_TWO_DAYS = (datetime.now(UTC) + timedelta(2)).date().isoformat()
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ TOMORROW = (datetime.now(UTC) + timedelta(1)).date().isoformat()
         ("1,1,05.01.2015,1,1,1,0,0,0", "Date '05.01.2015' is not a date (YYYY-MM-DD)"),
         ("1,1,2015/01/06,1,1,1,0,0,0", "Date '2015/01/06' is not a date (YYYY-MM-DD)"),
         ("1,1,1989-12-31,1,1,1,0,0,0", "Date 1989-12-31 is before 1990"),
-        (f"1,1,{TOMORROW},1,1,1,0,0,0", f"Date {TOMORROW} is in the future"),
+        (f"1,1,{IN_TWO_DAYS},1,1,1,0,0,0", f"Date {IN_TWO_DAYS} is in the future"),
         (
             "1,1,2019-01-05,1,1,1,0,0,0",
             "Date 2019-01-05 is 1459 days after 2015-01-07, the last of the other days "
