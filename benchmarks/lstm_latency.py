@@ -4,8 +4,8 @@ Asked of the newest version in a refreshed home, or else of a network of the con
 has learnt little of a made-up chain: what it has learnt does not change how long it takes. `serve`
 is the SavedModel's network alone, `predict` the store's windows as well, from feature rows and
 history to log sales, and `warm` the same once the network is compiled for one store, as where it
-serves. `cpu` is what the core worked a call, which other programs on the machine
-change less than the clock.
+serves. `cpu` is what the core worked a call, which other programs on the machine change less than
+the clock.
 """
 
 import argparse

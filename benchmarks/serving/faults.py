@@ -80,21 +80,24 @@ def overload(home: Path, _: float, scratch: Path) -> None:
         able = asyncio.run(as_answered(port, asks, CLIENTS, 10))
         ended_s = max(outcome.started_s + outcome.took_s for outcome in able)
         rate = sum(outcome.status == 200 for outcome in able) / ended_s
-        print(f"{CLIENTS} clients: {rate:.0f} answers a second; now {10 * rate:.0f} requests")
+        print(f"{CLIENTS} clients: {rate:.0f} answers a second; {10 * rate:.0f} are asked now")
         found = asyncio.run(steady(port, asks, 10 * rate, OVERLOAD_S))
         _print("ten times as much", found, None)
-        counts = Counter(outcome.status for outcome in found)
         p50, _ = quantiles_ms(found)
         longest_s = max(outcome.took_s for outcome in found if outcome.status == 200)
         print(f"  what was answered: p50 {p50:.0f} ms, at most {1000 * longest_s:.0f} ms")
         told = sum(outcome.retry_after for outcome in found if outcome.status in (429, 503))
-        print(f"  by status {dict(sorted(counts.items()))}; {told} were told when to come back")
+        print(f"  {_by_status(found)}; {told} were told when to come back")
         print(f"  refused at the gate, by /metrics: {service.metric(AT_GATE, keys[0]):,.0f}")
         after = asyncio.run(steady(port, asks, rate / 2, 20, at_random=True))
-        counts = Counter(outcome.status for outcome in after)
         _print("half of it, after that", after, None)
-        print(f"  by status {dict(sorted(counts.items()))}")
+        print(f"  {_by_status(after)}")
         print(f"  {service.megabytes():,.0f} MB", flush=True)
+
+
+def _by_status(found: list[Outcome]) -> str:
+    counts = Counter(outcome.status for outcome in found)
+    return f"by status {dict(sorted(counts.items()))}"
 
 
 def _with_callers(home: Path, own: Path) -> tuple[Path, list[str]]:
