@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 
 import duckdb
 import numpy as np
@@ -19,77 +19,15 @@ from sales_assets.questions.ranking import ranked_promotions, shrunken
 from sales_assets.settings import Settings
 from sales_assets.sources.sample_facts import EFFECTS, SPREAD
 from tests.questions.conftest import BY_NAME, Ask, answer
+from tests.questions.promoted_stores import MONDAY, add_plan, add_store, no_days, open_days, rows_of
 
 NAMES = [question.name for question in QUESTIONS]
-MONDAY = date(2014, 1, 6)
-
-
-def open_days(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    days = con.execute(
-        "from cleaned.sales left join cleaned.stores using (store_id) where is_open and sales > 0"
-    ).df()
-    days["weekday"] = days["date"].dt.dayofweek + 1
-    days["log_sales"] = np.log(days["sales"])
-    return days
 
 
 @pytest.fixture
 def tiny(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A warehouse with the columns of the cleaned tables, and no rows."""
-    with warehouse.in_memory(settings) as con:
-        con.execute(
-            "create table cleaned.sales (store_id integer, date date, sales double, "
-            "customers integer, is_open boolean, is_promo boolean, state_holiday varchar, "
-            "is_school_holiday boolean, is_absent boolean)"
-        )
-        con.execute(
-            "create table cleaned.stores (store_id integer, store_type varchar, "
-            "assortment varchar, competition_distance_m double, promo2_since date, "
-            "promo2_months tinyint[])"
-        )
-        con.execute(
-            "create table cleaned.plan (store_id integer, date date, is_open boolean, "
-            "is_promo boolean, state_holiday varchar, is_school_holiday boolean, "
-            "is_derived boolean)"
-        )
+    with no_days(settings) as con:
         yield con
-
-
-def add_store(
-    con: duckdb.DuckDBPyConnection,
-    store_id: int,
-    *,
-    weeks: int = 4,
-    lift: float = 1.5,
-    customers: int | None = None,
-    promo2_since: date | None = None,
-) -> None:
-    """Add weeks of Mondays to Fridays of EUR 100 a day, every second one in promotion."""
-    for day in range(7 * weeks):
-        when = MONDAY + timedelta(days=day)
-        is_open, is_promo = when.isoweekday() < 6, when.isoweekday() < 6 and (day // 7) % 2 == 0
-        con.execute(
-            "insert into cleaned.sales values (?, ?, ?, ?, ?, ?, 'none', false, false)",
-            [store_id, when, 100 * is_open * (lift if is_promo else 1), customers, is_open,
-             is_promo],
-        )  # fmt: skip
-    con.execute(
-        "insert into cleaned.stores values (?, 'a', 'basic', null, ?, ?)",
-        [store_id, promo2_since, [1, 4, 7, 10] if promo2_since else None],
-    )
-
-
-def add_plan(con: duckdb.DuckDBPyConnection, *, first: date, days: int, is_promo: bool) -> None:
-    con.execute(
-        "insert into cleaned.plan select store_id, cast(day as date), isodow(day) < 6, "
-        "? and isodow(day) < 6, 'none', false, true from cleaned.stores, "
-        "generate_series(cast(? as date), cast(? as date) + ?, interval 1 day) as series (day)",
-        [is_promo, first, first, days - 1],
-    )
-
-
-def rows_of(con: duckdb.DuckDBPyConnection, name: str) -> pd.DataFrame:
-    return BY_NAME[name].rows(con)
 
 
 # Every question.
@@ -433,79 +371,3 @@ def test_a_moved_week_is_worth_the_difference_of_the_tenths(
     )
     rows.loc[0, "gain_eur"] += 100
     assert "worth EUR 1,150" in answer("promo_targeting", rows)
-
-
-# Promo2.
-
-
-def test_promo2s_months_are_those_of_a_loop_over_stores(
-    real: duckdb.DuckDBPyConnection, of_real: Ask
-) -> None:
-    days = open_days(real)
-    days = days[days["state_holiday"] == "none"]
-    days["surprise"] = days["log_sales"] - days.groupby(["store_id", "weekday", "is_promo"])[
-        "log_sales"
-    ].transform("mean")
-    days["month"] = days["date"].dt.to_period("M")
-    months = days.pivot_table(index="month", columns="store_id", values="surprise")
-    stores = days.drop_duplicates("store_id").set_index("store_id")
-    others = months[stores.index[stores["promo2_since"].isna()]]
-    effects = []
-    for store_id, store in stores[stores["promo2_since"].notna()].iterrows():
-        running = months.index[months.index.to_timestamp() >= store["promo2_since"]]
-        anew = running.month.isin(list(store["promo2_months"]))
-        beyond = months.loc[running, store_id] - others.loc[running].mean(axis=1)
-        effects.append(beyond[anew].mean() - beyond[~anew].mean())
-    effect = np.expm1(pd.Series(effects).dropna().mean())
-    row = of_real("promo2_effect").iloc[0]
-    assert row["sales_effect"] == pytest.approx(effect, abs=0.002)
-    assert row["stores"] == pd.Series(effects).notna().sum()
-
-
-def test_the_promo2_of_the_sample_is_found_within_its_interval(of_sample: Ask) -> None:
-    row = of_sample("promo2_effect").iloc[0]
-    assert (row["comparison"], row["value"]) == ("starts anew", "all rounds")
-    assert row["sales_lo_95"] < EFFECTS.promo2_lift < row["sales_hi_95"]
-    assert row["sales_lo_95"] > 0
-
-
-def test_joining_counts_against_stores_that_do_not(tiny: duckdb.DuckDBPyConnection) -> None:
-    joined = MONDAY + timedelta(days=7 * 20)
-    for store_id in range(1, 9):
-        add_store(tiny, store_id, weeks=40, promo2_since=joined if store_id < 4 else None)
-    # All stores sell a tenth more from then on, and those that join twice as much.
-    tiny.execute("update cleaned.sales set sales = 1.1 * sales where date >= ?", [joined])
-    tiny.execute("update cleaned.sales set sales = 2 * sales where date >= ? and store_id < 4",
-                 [joined])  # fmt: skip
-    rows = rows_of(tiny, "promo2_effect").set_index(["comparison", "value"])
-    row = rows.loc[("joins", "half a year")]
-    assert (row["stores"], row["control_stores"]) == (3, 5)
-    assert row["sales_effect"] == pytest.approx(1.0)
-    assert rows.loc[("weeks from joining", "-16"), "sales_effect"] == pytest.approx(0.0)
-    assert rows.loc[("weeks from joining", "8"), "sales_effect"] == pytest.approx(1.0)
-
-
-def test_how_stores_without_promo2_differ_is_in_the_interval(
-    tiny: duckdb.DuckDBPyConnection,
-) -> None:
-    joined = MONDAY + timedelta(days=7 * 20)
-    for store_id in range(1, 9):
-        add_store(tiny, store_id, weeks=40, promo2_since=joined if store_id < 4 else None)
-    tiny.execute("update cleaned.sales set sales = 1.5 * sales where date >= ? and store_id = 8",
-                 [joined])  # fmt: skip
-    rows = rows_of(tiny, "promo2_effect").set_index(["comparison", "value"])
-    row = rows.loc[("joins", "half a year")]
-    controls = pd.Series([0.0, 0.0, 0.0, 0.0, np.log(1.5)])
-    assert np.log1p(row["sales_effect"]) == pytest.approx(-controls.mean())
-    margin = np.log((1 + row["sales_hi_95"]) / (1 + row["sales_lo_95"])) / 2
-    assert margin == pytest.approx(1.96 * controls.sem())
-
-
-def test_promo2s_answer_says_when_nothing_is_sure(of_sample: Ask) -> None:
-    rows = of_sample("promo2_effect").head(1)
-    assert "no sure change" not in answer("promo2_effect", rows)
-    rows["sales_lo_95"] = -0.01
-    assert "no sure change" in answer("promo2_effect", rows)
-    assert "no sure change" in BY_NAME["promo2_effect"].draw(rows).title
-    rows[["sales_lo_95", "sales_hi_95"]] = np.nan
-    assert "too few for an interval" in answer("promo2_effect", rows)
