@@ -31,6 +31,13 @@ def asked(source: Path, settings: Settings, scratch: Path) -> Iterator[duckdb.Du
         yield con
 
 
+def rows_of(con: duckdb.DuckDBPyConnection, name: str) -> pd.DataFrame:
+    """Return a question's rows, with the tables that some are made from."""
+    for base in BASES:
+        make_base(con, base)
+    return BY_NAME[name].rows(con)
+
+
 def answer(name: str, rows: pd.DataFrame) -> str:
     """Return a question's answer, which the rows must hold."""
     text, is_answered = BY_NAME[name].answered(rows)
@@ -70,3 +77,12 @@ def of_sample(sampled: duckdb.DuckDBPyConnection) -> Ask:
 def of_real(real: duckdb.DuckDBPyConnection) -> Ask:
     """The rows of a question's table, of the real stores."""
     return lambda name: BY_NAME[name].rows(real)
+
+
+@pytest.fixture(scope="session")
+def real_days(real: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """The selling days of the real stores."""
+    days = real.execute("from cleaned.sales where is_open and sales > 0").df()
+    stores = real.execute("select store_id, store_type, assortment from cleaned.stores").df()
+    days["basket"] = days["sales"] / days["customers"]
+    return days.merge(stores, on="store_id")

@@ -60,3 +60,10 @@ def sell(
             "holiday": holiday, "score": score,
         },
     )  # fmt: skip
+
+
+def describe(con: duckdb.DuckDBPyConnection, store: int, kind: str, assortment: str) -> None:
+    con.execute(
+        "insert into cleaned.stores (store_id, store_type, assortment) values ($s, $k, $a)",
+        {"s": store, "k": kind, "a": assortment},
+    )
