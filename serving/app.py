@@ -45,6 +45,8 @@ REVIVE_S = 1.0
 # What a request for a new release waits for it, and what an explanation may take.
 RENEW_S = 20.0
 EXPLAIN_S = 20.0
+# Explanations of many days take seconds; more at a time would take the forecasts' places.
+EXPLAINED_AT_A_TIME = 2
 LOG_BYTES, LOGS_KEPT = 10_000_000, 5
 
 
@@ -82,6 +84,7 @@ class Ingress:
         self.predictor: Predictor | None = None
         self.refused: str | None = None
         self._batches = Batches(self._changed)
+        self._explaining = asyncio.Semaphore(EXPLAINED_AT_A_TIME)
         self._down: set[str] = set()
         self._renewing: asyncio.Task[None] | None = None
         self._tried: tuple[Release, float] | None = None
@@ -130,9 +133,14 @@ class Ingress:
             group for group, names in self.arguments.members.items() if LightGBM.name in names
         )
         ask = self.groups[group].explain
-        return await self._asked(
-            group, ask, predictor.release, (asked,), EXPLAIN_S, is_judged=False
-        )
+        try:
+            async with asyncio.timeout(EXPLAIN_S), self._explaining:
+                return await self._asked(
+                    group, ask, predictor.release, (asked,), EXPLAIN_S, is_judged=False
+                )
+        except TimeoutError:
+            log.warning("no explanation within %.0f s", EXPLAIN_S)
+            return None
 
     async def renew(self) -> None:
         """Look for a new release, for as long as a request may take; it goes on after that."""

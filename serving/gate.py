@@ -18,6 +18,7 @@ delay.
 import json
 import logging
 import time
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
@@ -29,31 +30,17 @@ log = logging.getLogger("ray.serve")
 
 IMPORT_PATH = "serving.gate:middlewares"
 CONFIG = Path(__file__).parent / "config.yaml"
-# These are answered when nothing else is; Ray's own begin with the last.
-ALWAYS = ("/healthz", "/readyz", "/metrics", "/-/")
+# What is Ray's own begins with this.
+RAYS = "/-/"
+# These are answered when nothing else is.
+ALWAYS = ("/healthz", "/readyz", "/metrics")
 RETRY_AFTER_S = 1
 # Under which key of the scope's state the interface learns how many were refused.
 REFUSED = "refused_at_gate"
 DETAIL = "The service has more to do than it can; try again in a moment."
-BODY = json.dumps(
-    {
-        "type": "about:blank",
-        "title": HTTPStatus.SERVICE_UNAVAILABLE.phrase,
-        "status": int(HTTPStatus.SERVICE_UNAVAILABLE),
-        "detail": DETAIL,
-    }
-).encode()
-START = {
-    "type": "http.response.start",
-    "status": int(HTTPStatus.SERVICE_UNAVAILABLE),
-    "headers": [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(BODY)).encode()),
-        (b"retry-after", str(RETRY_AFTER_S).encode()),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-    ],
-}
+NOT_STARTED = "The service has not started yet; try again in a moment."
+NO_ANSWER = "No answer came; try again in a moment."
+PROBLEM = b"application/problem+json"
 # Where nobody inside was answered for so long, the interface is not busy but away.
 AWAY_S = 1.0
 # How many times as many may wait then, and be worked on when it is back.
@@ -92,16 +79,17 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or tell it to come back."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(RAYS):
             await self.app(scope, receive, send)
-        elif scope["path"].startswith(ALWAYS):
+            return
+        send = _in_our_words(send)
+        if scope["path"].startswith(ALWAYS):
             # For `/metrics`; nothing that a request says of itself gets here.
             scope["state"] = {**(scope.get("state") or {}), REFUSED: self._refused}
             await self.app(scope, receive, send)
         elif len(self._inside) >= self._places():
             self._count()
-            await send(START)
-            await send({"type": "http.response.body", "body": BODY})
+            await _refuse(send, DETAIL)
         else:
             await self._let_in(scope, receive, send)
 
@@ -171,6 +159,49 @@ class Gate:
         if now - self._told_at > TELL_S:
             log.warning("refused, being more than could be answered: %d requests", self._untold)
             self._untold, self._told_at = 0, now
+
+
+def _in_our_words(send: Send) -> Send:
+    """Return what sends an answer on, but what is Ray's own error as a problem of ours.
+
+    Such an error says that there is no such path, while the interface has not started; or, in one
+    way or another, that the interface gave no answer.
+    """
+    is_told = False
+
+    async def sent(message: Message) -> None:
+        nonlocal is_told
+        if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
+            is_told = dict(message["headers"]).get(b"content-type") != PROBLEM
+            if is_told:
+                is_missing = message["status"] == HTTPStatus.NOT_FOUND
+                await _refuse(send, NOT_STARTED if is_missing else NO_ANSWER)
+        if not is_told:
+            await send(message)
+
+    return sent
+
+
+async def _refuse(send: Send, detail: str) -> None:
+    """Tell to come back."""
+    body = _body(detail)
+    headers = [
+        (b"content-type", PROBLEM),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", str(RETRY_AFTER_S).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    status = int(HTTPStatus.SERVICE_UNAVAILABLE)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@cache
+def _body(detail: str) -> bytes:
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    problem = {"type": "about:blank", "title": status.phrase, "status": int(status)}
+    return json.dumps({**problem, "detail": detail}).encode()
 
 
 def middlewares() -> list[Middleware]:

@@ -11,16 +11,12 @@ from pydantic import (
     Field,
     StrictBool,
     StrictInt,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
 from serving.changed_plans import Change
 
 MAX_INSTANCES = 5_000
-# What is told of one takes a thousandth of a second, for which others wait.
-MAX_EXPLAINED = 1_000
 DAYS_IN_WEEK = 7
 WEEK = r"^\d{4}-W\d{2}$"
 
@@ -70,18 +66,7 @@ class PredictRequest(_Request):
     level: list[Level] = Field(
         [80, 95], min_length=1, max_length=2, description="Intervals to give, in percent."
     )
-    explain: StrictBool = Field(
-        False,
-        description="Whether to say what each forecast is made of; of up to "
-        f"{MAX_EXPLAINED:,} instances.",
-    )
-
-    @field_validator("explain")
-    @classmethod
-    def _explains_no_more_than(cls, explain: bool, others: ValidationInfo) -> bool:
-        if explain and len(others.data.get("instances", ())) > MAX_EXPLAINED:
-            raise ValueError(f"at most {MAX_EXPLAINED:,} instances are explained at a time")
-        return explain
+    explain: StrictBool = Field(False, description="Whether to say what each forecast is made of.")
 
 
 class DayOrWeek(_Plan):

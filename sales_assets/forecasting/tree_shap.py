@@ -11,39 +11,98 @@ AI for trees (path-dependent); the integral over coalition sizes is exact by Gau
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from math import prod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 Array = NDArray[np.float64]
 Words = NDArray[np.uint64]
 WORD = 64
 # So many rows LightGBM itself explains in less time than the trees take to be read.
-FEW_ROWS = 500
+FEW_ROWS = 300
 # LightGBM takes what is this close to zero for zero.
 ZERO = 1e-35
 
 
 @dataclass(frozen=True)
-class _Leaf:
-    """A leaf and, for each feature on its path, what a row must do and how many rows do.
+class _Tree:
+    """A tree as arrays: for each leaf, what a row must do for every feature on the way to it.
+
+    Leaves of fewer features than the longest path has are filled up with a feature that every row
+    agrees with and whose share is 1, which adds nothing.
 
     Attributes:
-        value: What the leaf adds to the score.
-        features: Features on the path, each once.
+        nodes: The splits.
+        values: What each leaf adds to the score, shape (leaves,).
+        features: Features on its path, each once, shape (leaves, features).
         shares: Share of the training rows that goes the feature's way, of those that come by.
-        asked: Nodes of the path that each feature decides, as bits, shape (features, words).
+        asked: Nodes of the path that a feature decides, as bits, shape (leaves, features, words).
         wanted: Those of them where the path goes left, likewise.
     """
 
-    value: float
-    features: list[int]
+    nodes: list[dict[str, Any]]
+    values: Array
+    features: NDArray[np.int_]
     shares: Array
     asked: Words
     wanted: Words
+
+    @classmethod
+    def of(cls, root: dict[str, Any]) -> Self:
+        nodes = list(_splits(root))
+        places = {id(node): place for place, node in enumerate(nodes)}
+        leaves = list(_leaves(root, places))
+        words = -(-len(nodes) // WORD)
+        shape = len(leaves), max(len(ways) for _, ways in leaves)
+        features, shares = np.zeros(shape, dtype=np.int_), np.ones(shape)
+        asked, wanted = (np.zeros((*shape, words), dtype=np.uint64) for _ in range(2))
+        for leaf, (_, ways) in enumerate(leaves):
+            for place, (feature, way) in enumerate(ways.items()):
+                features[leaf, place], shares[leaf, place] = feature, way.share
+                asked[leaf, place] = _as_words(way.asked, words)
+                wanted[leaf, place] = _as_words(way.wanted, words)
+        values = np.array([value for value, _ in leaves])
+        return cls(nodes, values, features, shares, asked, wanted)
+
+    @property
+    def mean(self) -> float:
+        """What the tree says of the training rows on average."""
+        return float(self.values @ self.shares.prod(axis=1))
+
+    def contributions(self, columns: list[Array], groups: NDArray[np.int_], width: int) -> Array:
+        """Return what each group of features adds for each row, shape (rows, width)."""
+        codes, decisions = _distinct(_decisions(self.nodes, columns))
+        # Every leaf and every way in which a row may agree with its features has a number.
+        numbers = np.zeros((len(decisions), len(self.values)), dtype=np.int64)
+        bits = self.shares.shape[1]
+        for place in range(bits):
+            agrees = np.ones(numbers.shape, dtype=bool)
+            for word, decided in enumerate(decisions.T):
+                asked, wanted = self.asked[:, place, word], self.wanted[:, place, word]
+                agrees &= (decided[:, None] & asked) == wanted
+            numbers |= agrees.astype(np.int64) << place
+        numbers |= np.arange(len(self.values)) << bits
+        ways, distinct = pd.factorize(numbers.ravel())
+        leaf, agreed = distinct >> bits, (distinct[:, None] >> np.arange(bits) & 1).astype(bool)
+        values = _shapley(agreed, self.shares[leaf]) * self.values[leaf, None]
+        added = np.zeros((len(distinct), width))
+        np.add.at(added, (np.arange(len(leaf))[:, None], groups[self.features[leaf]]), values)
+        # Which of them a row's leaves are, as a sparse matrix of ones.
+        ends = np.arange(0, numbers.size + 1, numbers.shape[1])
+        of_leaves: Array = csr_array((np.ones(numbers.size), ways, ends)) @ added
+        return of_leaves[codes]
+
+
+@dataclass
+class _Way:
+    """What a path asks of one feature: its share of the training rows, and nodes as bits."""
+
+    share: float = 1.0
+    asked: int = 0
+    wanted: int = 0
 
 
 def grouped_contributions(
@@ -67,35 +126,12 @@ def grouped_contributions(
         return float(own[0, -1]), totals
     columns = [matrix[name].to_numpy(dtype=np.float64) for name in matrix.columns]
     base = 0.0
-    for tree in booster.dump_model()["tree_info"]:
-        root = tree["tree_structure"]
-        nodes = list(_splits(root))
-        leaves = list(_leaves(root, {id(node): place for place, node in enumerate(nodes)}))
-        base += sum(leaf.value * prod(leaf.shares) for leaf in leaves)
-        if nodes:
-            decisions = _decisions(nodes, columns)
-            codes, distinct = _distinct(decisions)
-            totals += _tree(leaves, distinct, groups, totals.shape[1])[codes]
+    for described in booster.dump_model()["tree_info"]:
+        tree = _Tree.of(described["tree_structure"])
+        base += tree.mean
+        if tree.nodes:
+            totals += tree.contributions(columns, groups, totals.shape[1])
     return base, totals
-
-
-def _tree(leaves: list[_Leaf], decisions: Words, groups: NDArray[np.int_], width: int) -> Array:
-    """Return one tree's contributions for each distinct set of decisions."""
-    totals = np.zeros((len(decisions), width))
-    for leaf in leaves:
-        agrees = np.column_stack(
-            [
-                ((decisions & asked) == wanted).all(axis=1)
-                for asked, wanted in zip(leaf.asked, leaf.wanted, strict=True)
-            ]
-        )
-        places = np.left_shift(1, np.arange(len(leaf.features)))
-        codes, patterns = pd.factorize(agrees @ places)
-        ways = (patterns[:, None] & places) > 0
-        members = np.zeros((len(leaf.features), width))
-        members[np.arange(len(leaf.features)), groups[leaf.features]] = leaf.value
-        totals += (_shapley(ways, leaf.shares) @ members)[codes]
-    return totals
 
 
 def _shapley(agrees: NDArray[np.bool_], shares: Array) -> Array:
@@ -105,10 +141,10 @@ def _shapley(agrees: NDArray[np.bool_], shares: Array) -> Array:
 
     Args:
         agrees: Whether the row agrees with each feature, shape (ways, features).
-        shares: What an absent feature is worth, shape (features,).
+        shares: What an absent feature is worth, of the same shape.
     """
     values = np.zeros(agrees.shape)
-    for point, weight in _quadrature(len(shares) // 2 + 1):
+    for point, weight in _quadrature(shares.shape[1] // 2 + 1):
         factors = point * agrees + (1 - point) * shares
         values += weight * factors.prod(axis=1, keepdims=True) / factors
     return (agrees - shares) * values
@@ -132,21 +168,19 @@ def _leaves(
     node: dict[str, Any],
     places: dict[int, int],
     path: tuple[tuple[int, int, bool, float], ...] = (),
-) -> Iterator[_Leaf]:
-    """Yield the leaves below a node; a path is of (feature, place, goes left, share) each."""
+) -> Iterator[tuple[float, dict[int, _Way]]]:
+    """Yield the leaves below a node: each one's value, and what its path asks of each feature.
+
+    The path so far is of (feature, place, goes left, share) each.
+    """
     if "split_feature" not in node:
-        words = -(-len(places) // WORD)
-        features = list(dict.fromkeys(feature for feature, *_ in path))
-        steps = [[step for step in path if step[0] == feature] for feature in features]
-        yield _Leaf(
-            value=node["leaf_value"],
-            features=features,
-            shares=np.array([prod(share for *_, share in own) for own in steps]),
-            asked=_as_words([sum(1 << place for _, place, *_ in own) for own in steps], words),
-            wanted=_as_words(
-                [sum(1 << place for _, place, left, _ in own if left) for own in steps], words
-            ),
-        )
+        ways: dict[int, _Way] = {}
+        for feature, place, goes_left, share in path:
+            way = ways.setdefault(feature, _Way())
+            way.share *= share
+            way.asked |= 1 << place
+            way.wanted |= goes_left << place
+        yield node["leaf_value"], ways
         return
     for side in ("left_child", "right_child"):
         child = node[side]
@@ -193,9 +227,6 @@ def _distinct(decisions: Words) -> tuple[NDArray[np.int64], Words]:
     return codes, decisions[firsts]
 
 
-def _as_words(bits: list[int], words: int) -> Words:
+def _as_words(bits: int, words: int) -> list[int]:
     mask = (1 << WORD) - 1
-    return np.array(
-        [[number >> (WORD * word) & mask for word in range(words)] for number in bits],
-        dtype=np.uint64,
-    )
+    return [bits >> (WORD * word) & mask for word in range(words)]

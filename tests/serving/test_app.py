@@ -137,6 +137,38 @@ def test_an_explanation_that_fails_costs_no_forecast(ingress: Ingress) -> None:
     asyncio.run(run())
 
 
+def test_explanations_leave_places_to_forecasts(
+    ingress: Ingress, groups: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way = most = 0
+
+    async def slow(*_: Any) -> str:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)
+        under_way -= 1
+        return "told"
+
+    monkeypatch.setattr(groups["trees"], "_explain", slow)
+
+    async def run() -> None:
+        await ingress.renew()
+        predictor = ingress.predictor
+        assert predictor is not None
+        asked = predictor.asked([3])
+        told = await asyncio.gather(*(ingress.explain(predictor, asked) for _ in range(6)))
+        assert told == ["told"] * 6
+        assert most == app.EXPLAINED_AT_A_TIME
+        # Who would wait too long for a place is answered without an explanation.
+        monkeypatch.setattr(app, "EXPLAIN_S", 0.015)
+        told = await asyncio.gather(*(ingress.explain(predictor, asked) for _ in range(6)))
+        assert told[0] == "told"
+        assert told[-1] is None
+
+    asyncio.run(run())
+
+
 def test_a_candidate_that_fails_costs_the_release_that_answers_nothing(
     ingress: Ingress, groups: dict[str, Any], own_home: Path, predictor: Predictor
 ) -> None:

@@ -296,3 +296,37 @@ def test_ray_is_given_the_gate_of_the_configuration() -> None:
     (middleware,) = middlewares()
     assert middleware.cls is Gate
     assert middleware.kwargs["max_in_flight"] >= middleware.kwargs["max_standing"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "told"),
+    [
+        pytest.param(404, b"text/plain", 503, id="Ray knows no interface yet"),
+        pytest.param(500, b"text/plain", 503, id="Ray lost the interface"),
+        pytest.param(404, b"application/problem+json", 404, id="a problem of the interface"),
+        pytest.param(200, b"text/csv", 200, id="an answer"),
+    ],
+)
+def test_what_ray_itself_would_say_is_told_as_a_problem(
+    status: int, kind: bytes, told: int
+) -> None:
+    async def behind(_: Any, __: Any, send: Any) -> None:
+        headers = [(b"content-type", kind)]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"Path '/'", "more_body": True})
+        await send({"type": "http.response.body", "body": b" not found."})
+
+    async def run() -> None:
+        for path in ("/v1/predict", "/readyz"):
+            start, *bodies = await ask(Gate(behind, 2, 2), path)
+            text = b"".join(body["body"] for body in bodies)
+            assert start["status"] == told
+            if told == status:
+                assert text == b"Path '/' not found."
+            else:
+                assert dict(start["headers"])[b"retry-after"] == b"1"
+                assert Problem(**json.loads(text)).status == told
+        start, *_ = await ask(Gate(behind, 2, 2), "/-/routes")
+        assert start["status"] == status
+
+    asyncio.run(run())

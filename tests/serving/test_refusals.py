@@ -50,10 +50,6 @@ from tests.serving.conftest import (
         ({"instances": [{"store_id": 3, "date": "2015-01-01"}], "level": [50]}, "level.0"),
         ({"instances": [{"store_id": 3, "date": "2015-01-01"}], "level": [80] * 3}, "level"),
         ({"instances": [{"store_id": 3, "date": "2015-01-01"}] * 5001}, "instances"),
-        (
-            {"instances": [{"store_id": 3, "date": "2015-01-01"}] * 1001, "explain": True},
-            "explain",
-        ),
         (b"{", "body"),
         (b'{"instances": [{"store_id": NaN, "date": "2015-01-01"}]}', "instances.0.store_id"),
     ],
