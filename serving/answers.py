@@ -1,6 +1,6 @@
 """Forecasts in the words of the HTTP interface."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
@@ -14,8 +14,6 @@ from serving.changed_plans import CHANGEABLE, Change
 from serving.predictor import Answer, Predictor
 
 HISTORY_DAYS = 56
-# Rows that are sooner told than chosen from.
-SMALL = 300
 # More than there are days in the calendar.
 MOST_DAYS = 10**7
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
@@ -46,12 +44,12 @@ def predictions(
         explained: What `explanations.explain` returned of the same rows.
     """
     days, levels = list(days), list(levels)
-    # Of each store every coming day is there, and few may have been asked for.
-    forecasts, plan = _of(answer.forecasts, days), _of(answer.plan, days)
-    plans = dict(zip(_keys(plan), _records(plan, CHANGEABLE), strict=True))
+    stores, dates = zip(*days, strict=True)
+    asked = _numbers(np.array(stores), np.array(dates, dtype="datetime64[D]"))
+    plans = dict(_records(answer.plan, CHANGEABLE, asked))
     members: dict[tuple[int, date], dict[str, float]] = {}
     own: dict[tuple[int, date], dict[str, Any]] = {}
-    for key, row in zip(_keys(forecasts), _records(forecasts, ("model", *VALUES)), strict=True):
+    for key, row in _records(answer.forecasts, ("model", *VALUES), asked):
         if row["model"] == ENSEMBLE:
             own[key] = row
         else:
@@ -60,8 +58,10 @@ def predictions(
     if explained is not None:
         # A closed day sells nothing, and there is nothing to explain.
         known = explained.dropna(subset=list(PARTS))
-        parts = known[list(PARTS)].map(percent)
-        contributions = dict(zip(_keys(known), _records(parts, PARTS), strict=True))
+        contributions = {
+            key: {part: percent(value) for part, value in row.items()}
+            for key, row in _records(known, PARTS, asked)
+        }
     return [
         {
             "store_id": day[0],
@@ -79,33 +79,27 @@ def predictions(
     ]
 
 
-def _of(frame: pd.DataFrame, days: list[tuple[int, date]]) -> pd.DataFrame:
-    """Return the rows of some days of stores, and of a small frame all."""
-    if len(frame) <= SMALL:
-        return frame
-    stores, dates = zip(*days, strict=True)
-    asked = _numbers(np.array(stores), np.array(dates, dtype="datetime64[D]"))
-    return frame[np.isin(_numbers(frame["store_id"].to_numpy(), _dates(frame)), asked)]
+def _records(
+    frame: pd.DataFrame, columns: Iterable[str], asked: NDArray[np.int64]
+) -> Iterator[tuple[tuple[int, date], dict[str, Any]]]:
+    """Yield store and date of the rows of asked days, and what each says, by column.
+
+    Of each store every coming day is there, and few may have been asked for. Arrays throughout: of
+    one day, choosing rows of a frame takes longer than telling them.
+    """
+    names = tuple(columns)
+    stores = frame["store_id"].to_numpy()
+    dates = frame["date"].to_numpy().astype("datetime64[D]")
+    places = np.flatnonzero(np.isin(_numbers(stores, dates), asked))
+    keys = zip(stores[places].tolist(), dates[places].tolist(), strict=True)
+    values = (frame[name].to_numpy()[places].tolist() for name in names)
+    for key, *row in zip(keys, *values, strict=True):
+        yield key, dict(zip(names, row, strict=True))
 
 
 def _numbers(stores: NDArray[Any], dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
     """Return a number for each day of a store."""
     return stores.astype(np.int64) * MOST_DAYS + dates.astype(np.int64)
-
-
-def _dates(frame: pd.DataFrame) -> NDArray[np.datetime64]:
-    return frame["date"].to_numpy().astype("datetime64[D]")
-
-
-def _keys(frame: pd.DataFrame) -> list[tuple[int, date]]:
-    return list(zip(frame["store_id"].tolist(), _dates(frame).tolist(), strict=True))
-
-
-def _records(frame: pd.DataFrame, columns: Iterable[str]) -> list[dict[str, Any]]:
-    """Return what `to_dict("records")` returns, several times as fast."""
-    names = tuple(columns)
-    values = [frame[name].tolist() for name in names]
-    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def history(past: pd.DataFrame) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ no weight.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,8 @@ Floats = NDArray[np.float32]
 Places = NDArray[np.int64]
 
 WEEKDAYS = 7
+# The weekday of 1970-01-01, Monday being 0.
+THURSDAY = 3
 # Days like one another: the same weekday, with or without a promotion.
 KINDS_OF_DAY = 2 * WEEKDAYS
 # Selling days, however long ago, over which a store's level is taken: one that was shut for half
@@ -72,6 +75,13 @@ class Inputs:
         """Number of inputs of a coming day."""
         return 1 + len(self.mean) + sum(len(values) for values in INDICATED.values())
 
+    @cached_property
+    def _scales(self) -> tuple[Floats, Floats]:
+        """Mean and deviation of the numbers; what hardly varied is divided to nothing."""
+        deviation = np.array([self.deviation[name] for name in self.mean], dtype=np.float32)
+        deviation[deviation <= LEAST_DEVIATION] = np.inf
+        return np.array([*self.mean.values()], dtype=np.float32), deviation
+
     def place(self, store_id: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the place of each store, from 1, or `UNKNOWN_STORE`."""
         known = np.array(self.stores)
@@ -99,9 +109,8 @@ class Inputs:
         numbers = inputs[:, column:]
         for place, name in enumerate(self.mean):
             numbers[:, place] = rows[name].array.to_numpy(dtype=np.float32, na_value=np.nan)
-        deviation = np.array([self.deviation[name] for name in self.mean], dtype=np.float32)
-        deviation[deviation <= LEAST_DEVIATION] = np.inf
-        numbers -= np.array([*self.mean.values()], dtype=np.float32)
+        mean, deviation = self._scales
+        numbers -= mean
         numbers /= deviation
         np.clip(numbers, -MOST_DEVIATIONS, MOST_DEVIATIONS, out=numbers)
         numbers[np.isnan(numbers)] = 0.0
@@ -196,11 +205,11 @@ def past_of(history: pd.DataFrame, keys: pd.DataFrame, past_days: int) -> Floats
     """
     grid = _Grid.of(history)
     row = grid.row(keys["store_id"].to_numpy())
-    cutoff = (keys["cutoff"] - grid.first_day).dt.days.to_numpy()
+    cutoff = _days(keys["cutoff"]) - grid.first_day
     days = cutoff[:, None] + np.arange(1 - past_days, 1)
     log_sales = grid.at("log_sales", row, days, np.nan)
     is_promo = grid.at("is_promo", row, days, False)
-    weekday = (grid.first_day.dayofweek + days) % WEEKDAYS
+    weekday = (THURSDAY + grid.first_day + days) % WEEKDAYS
 
     sold = np.isfinite(log_sales)
     relative = np.where(sold, log_sales - grid.levels(row, cutoff)[:, None], 0.0)
@@ -243,20 +252,29 @@ def recent(history: pd.DataFrame, past_days: int) -> pd.DataFrame:
     return history[is_of_level | is_of_window]
 
 
+def _days(dates: pd.Series) -> Places:
+    """Return days since 1970, by NumPy: of a store's window, pandas would take most of the time."""
+    return dates.to_numpy(dtype="datetime64[D]").astype(np.int64)
+
+
 @dataclass(frozen=True)
 class _Grid:
-    """The history as arrays of shape (stores + 1, days); the last row is of stores without any."""
+    """The history as arrays of shape (stores + 1, days); the last row is of stores without any.
+
+    The first day is counted from 1970.
+    """
 
     stores: NDArray[np.int64]
-    first_day: pd.Timestamp
+    first_day: int
     values: dict[str, NDArray[Any]]
 
     @classmethod
     def of(cls, history: pd.DataFrame) -> Self:
         stores, row = np.unique(history["store_id"].to_numpy(), return_inverse=True)
         # A new store may be asked for alone, without any history; its days count from anywhere.
-        first_day = pd.Timestamp(0) if history.empty else history["date"].min()
-        day = (history["date"] - first_day).dt.days.to_numpy()
+        days = _days(history["date"])
+        first_day = int(days.min()) if len(days) else 0
+        day = days - first_day
         is_open, sales = history["is_open"].to_numpy(dtype=bool), history["sales"].to_numpy()
         with np.errstate(divide="ignore", invalid="ignore"):
             log_sales = np.where(is_open & (sales > 0), np.log(sales), np.nan)
