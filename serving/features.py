@@ -113,7 +113,8 @@ class LiveFeatures:
         asked = rows[0]
         if len(rows) > 1:
             asked = pd.concat(rows).sort_values(["store_id", "date"], ignore_index=True)
-        history = pd.concat([self.history_of(store) for store in sorted(store_ids)])
+        days = [self.history_of(store) for store in sorted(store_ids)]
+        history = days[0] if len(days) == 1 else pd.concat(days)
         return Frames(asked, history.reset_index(drop=True))
 
     def _prepare(self, con: duckdb.DuckDBPyConnection) -> None:

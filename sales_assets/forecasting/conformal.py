@@ -52,10 +52,11 @@ def doubt(rows: pd.DataFrame) -> Array:
     """
     if "spread" not in rows:
         return np.ones(len(rows))
-    return _doubt(rows["spread"].to_numpy(dtype=np.float64))
+    return doubt_of(rows["spread"].to_numpy(dtype=np.float64))
 
 
-def _doubt(spread: Array) -> Array:
+def doubt_of(spread: Array) -> Array:
+    """Return what disagreements multiply the scale by; 1 where none is known."""
     known = np.where(np.isnan(spread), TYPICAL_SPREAD, spread)
     doubt: Array = (np.maximum(known, SMALLEST_SPREAD) / TYPICAL_SPREAD) ** SPREAD_POWER
     return doubt

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from sales_assets.forecasting.baseline import Baseline
-from sales_assets.forecasting.conformal import Bounds, doubt
+from sales_assets.forecasting.conformal import Bounds, doubt_of
 from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.lstm import LSTM
 from sales_assets.forecasting.member import Member
@@ -88,7 +88,7 @@ class Ensemble:
         keys = {name: np.tile(rows[name].to_numpy(), len(models)) for name in ROW}
         h = np.tile(rows["h"].to_numpy(), len(models))
         forecast = np.where(is_open, np.exp(says), 0.0).ravel()
-        by = np.tile(doubt(spread(log_forecasts).to_frame("spread")), len(models))
+        by = np.tile(doubt_of(spread(log_forecasts.to_numpy())), len(models))
         bounds = self._bounds.of(model, keys["store_id"], h, forecast, by)
         if set(weights) != set(self.weights):
             used = [models.index(name) for name, weight in weights.items() if weight > 0]
@@ -208,13 +208,22 @@ def _equal_weights(backtest: pd.DataFrame) -> dict[str, float]:
 def with_spread(backtest: pd.DataFrame) -> pd.DataFrame:
     """Return the members' forecasts with `spread`, how far they are apart on the row's day."""
     log_forecasts, _ = wide(backtest)
-    apart = spread(log_forecasts).rename("spread").reset_index()
-    return backtest.merge(apart, "left", ROW)
+    apart = log_forecasts.index.to_frame(index=False)
+    return backtest.merge(apart.assign(spread=spread(log_forecasts.to_numpy())), "left", ROW)
 
 
-def spread(log_forecasts: pd.DataFrame) -> pd.Series:
-    """Return the standard deviation of the members' log forecasts, a column each."""
-    return log_forecasts.std(axis=1)
+def spread(log_forecasts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the standard deviation of the members' log forecasts, shape (rows, members).
+
+    What a member does not know is left out; where fewer than two know, it is NaN.
+    """
+    # By NumPy: of one store's days, pandas takes ten times as long.
+    is_known = ~np.isnan(log_forecasts)
+    known = is_known.sum(axis=1)
+    mean = np.where(is_known, log_forecasts, 0.0).sum(axis=1) / np.maximum(known, 1)
+    squares = np.where(is_known, log_forecasts - mean[:, None], 0.0) ** 2
+    variance = squares.sum(axis=1) / np.maximum(known - 1, 1)
+    return np.where(known > 1, np.sqrt(variance), np.nan)
 
 
 def wide(backtest: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:

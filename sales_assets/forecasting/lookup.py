@@ -16,15 +16,15 @@ class Lookup:
     """Values by keys, one row of the table a combination of keys.
 
     Args:
-        table: Keys and values.
+        table: Keys and values, one row or more.
         keys: Columns whose combinations name a row, each once.
         values: Columns of numbers.
     """
 
     def __init__(self, table: pd.DataFrame, keys: list[str], values: list[str]) -> None:
-        self._index = {key: pd.Index(table[key].unique()) for key in keys}
-        places = tuple(index.get_indexer(table[key]) for key, index in self._index.items())
-        shape = tuple(len(index) for index in self._index.values())
+        self._known = {key: np.unique(table[key].to_numpy()) for key in keys}
+        places = tuple(_places(known, table[key]) for key, known in self._known.items())
+        shape = tuple(len(known) for known in self._known.values())
         self._values = {}
         for value in values:
             column = table[value].to_numpy(dtype=np.float64)
@@ -34,9 +34,16 @@ class Lookup:
 
     def at(self, rows: Mapping[str, Any] | pd.DataFrame) -> dict[str, NDArray[np.float64]]:
         """Return the values of rows by name; NaN where the table has no such keys."""
-        places = tuple(index.get_indexer(rows[key]) for key, index in self._index.items())
+        places = tuple(_places(known, rows[key]) for key, known in self._known.items())
         is_known = np.logical_and.reduce([place >= 0 for place in places])
         return {
             name: np.where(is_known, values[places], np.nan)
             for name, values in self._values.items()
         }
+
+
+def _places(known: NDArray[Any], values: Any) -> NDArray[np.int64]:
+    """Return the place of each value among the known ones, ascending; -1 where it is not."""
+    values = np.asarray(values)
+    places = np.searchsorted(known, values).clip(max=len(known) - 1)
+    return np.where(known[places] == values, places, -1)

@@ -252,7 +252,7 @@ def test_bounds_are_those_of_the_ensembles_calibration(bundle, forecasts):
     opened = forecasts[forecasts["forecast"] > 0]
     members = opened[opened["model"] != ENSEMBLE]
     logs = np.log(members.pivot_table(index=KEYS, columns="model", values="forecast"))
-    apart = pd.Series(spread(logs), index=logs.index, name="spread")
+    apart = pd.Series(spread(logs.to_numpy()), index=logs.index, name="spread")
 
     again = add_intervals(
         opened.drop(columns=BOUNDS).join(apart, on=KEYS), bundle.ensemble.calibration

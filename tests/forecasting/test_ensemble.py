@@ -17,6 +17,7 @@ from sales_assets.forecasting.ensemble import (
     combine,
     fit_weights,
     out_of_fold,
+    spread,
 )
 
 NAMES = list(MEMBERS)
@@ -211,3 +212,12 @@ def test_a_version_without_factors_forecasts_the_median(tmp_path):
     (tmp_path / "factors.json").unlink()
 
     assert Ensemble.load(tmp_path).factors == {}
+
+
+@pytest.mark.parametrize("members", [1, 2, 5])
+def test_members_are_apart_by_the_deviation_of_those_that_know(members):
+    random = np.random.default_rng(4)
+    logs = random.normal(8, 0.3, (500, members))
+    logs[random.random(logs.shape) < 0.3] = np.nan
+
+    np.testing.assert_array_equal(spread(logs), pd.DataFrame(logs).std(axis=1))
