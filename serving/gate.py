@@ -4,9 +4,10 @@ A request that reaches the interface has cost milliseconds by then, and so has i
 stands in the proxy's own process, reads nothing of a request but its path, and refuses what is too
 much for a fraction of that. A burst may wait. A queue that was never half empty while everyone in
 it was answered is no burst but stands, and makes every answer late: no more than a few are let in
-then, for as long as more are refused than let in. A queue that waits for a member that died does
-not stand, since not everyone in it is answered. While the interface is away, since it died and
-starts anew, requests wait for it, as many as it can answer once it is back.
+then, for as long as more are refused than let in, and one at a time where far more are. A queue
+that waits for a member that died does not stand, since not everyone in it is answered. While the
+interface is away, since it died and starts anew, requests wait for it, as many as it can answer
+once it is back.
 
 Ray finds the gate by `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`; without it the interface refuses
 by itself (`serving.doorway`).
@@ -47,6 +48,8 @@ AWAY_S = 1.0
 TIMES_WHEN_AWAY = 6
 # What it takes, once back, to answer who has waited.
 CATCH_UP_S = 3.0
+# Where so many are refused for each one that is let in, far more is asked than can be answered.
+FAR_MORE = 4
 # Where nobody was refused for so long, no queue stands any more.
 QUIET_S = 3.0
 # How often the log says how many were refused.
@@ -71,7 +74,8 @@ class Gate:
         self._newest = self._refused = self._untold = 0
         self._told_at = self._answered_at = self._refused_at = time.monotonic()
         self._is_patient_until = self._told_at
-        self._stands = False
+        # Fewer than `max_in_flight` where a queue stands.
+        self._allowed = max_in_flight
         # While none stands, the last of those that were in a queue when it was half full.
         self._last_in_queue: int | None = None
         # While one stands, what became of the last few that came.
@@ -123,13 +127,13 @@ class Gate:
         if self._inside and now - self._answered_at > AWAY_S:
             self._is_patient_until = now + CATCH_UP_S
         if now < self._is_patient_until:
-            self._stands, self._last_in_queue = False, None
+            self._allowed, self._last_in_queue = self.max_in_flight, None
             return self.max_in_flight * TIMES_WHEN_AWAY
-        if self._stands:
-            self._stands = now - self._refused_at < QUIET_S and self._is_too_much()
-        else:
-            self._stands = self._has_stood()
-        return self.max_standing if self._stands else self.max_in_flight
+        if self._allowed < self.max_in_flight:
+            self._allowed = self._still_allowed(now)
+        elif self._has_stood():
+            self._allowed = self.max_standing
+        return self._allowed
 
     def _has_stood(self) -> bool:
         """Tell whether all that were in the queue were answered, and it was never half empty."""
@@ -143,13 +147,17 @@ class Gate:
         self._last_in_queue, self._of_late = None, dict.fromkeys(self._of_late, 0)
         return True
 
-    def _is_too_much(self) -> bool:
-        """Tell whether more were refused than let in, of every so many that come."""
-        if sum(self._of_late.values()) < self.max_in_flight:
-            return True
-        is_too_much = self._of_late["refused"] > self._of_late["let in"]
+    def _still_allowed(self, now: float) -> int:
+        """Return how many are let in after a queue was cut, by what became of those that came."""
+        if now - self._refused_at >= QUIET_S:
+            return self.max_in_flight
+        let_in, refused = self._of_late.values()
+        if let_in + refused < self.max_in_flight:
+            return self._allowed
         self._of_late = dict.fromkeys(self._of_late, 0)
-        return is_too_much
+        if refused <= let_in:
+            return self.max_in_flight
+        return 1 if refused > FAR_MORE * let_in else self.max_standing
 
     def _count(self) -> None:
         self._refused += 1

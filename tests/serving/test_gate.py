@@ -188,6 +188,20 @@ def test_a_queue_that_stands_is_cut_as_long_as_most_are_refused(clock: SimpleNam
     asyncio.run(run())
 
 
+def test_one_at_a_time_is_let_in_where_far_more_ask(clock: SimpleNamespace) -> None:
+    async def run() -> None:
+        visitors = await a_standing_queue()
+        assert not any([await visitors.enter() for _ in range(8)])
+        await visitors.answered()
+        # One is inside, where there was room for two before.
+        assert not await visitors.enter()
+        # Where three are refused for each that is let in, there is again.
+        await visitors.answered()
+        assert sum([await visitors.enter() for _ in range(4)]) == 2
+
+    asyncio.run(run())
+
+
 def test_a_burst_is_welcome_again_after_a_quiet_moment(clock: SimpleNamespace) -> None:
     async def run() -> None:
         visitors = await a_standing_queue()
