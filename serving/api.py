@@ -67,7 +67,11 @@ class Service(Protocol):
         """Forecast every coming day of the stores whose plan is changed."""
 
     async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame | None:
-        """Return what the forecasts of the release's `lightgbm` are made of, if it answers."""
+        """Return what the forecasts of the release's `lightgbm` are made of, if it answers.
+
+        Raises:
+            BusyError: Others are being explained already.
+        """
 
     async def renew(self) -> None:
         """Look for a new release now."""

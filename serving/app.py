@@ -25,7 +25,7 @@ from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.release import FILE, Release
 from serving.api import create_app
 from serving.arguments import Arguments
-from serving.batches import MOST_STORES, Batches
+from serving.batches import MOST_STORES, Batches, BusyError
 from serving.changed_plans import Change
 from serving.garbage import settle
 from serving.gate import TIMES_WHEN_AWAY
@@ -45,7 +45,9 @@ REVIVE_S = 1.0
 # What a request for a new release waits for it, and what an explanation may take.
 RENEW_S = 20.0
 EXPLAIN_S = 20.0
-# Explanations of many days take seconds; more at a time would take the forecasts' places.
+# Explanations of more days than these take seconds, and so few may be under way: more would take
+# the forecasts' places.
+FEW_DAYS = 100
 EXPLAINED_AT_A_TIME = 2
 LOG_BYTES, LOGS_KEPT = 10_000_000, 5
 
@@ -128,19 +130,27 @@ class Ingress:
         return await self._forecast(predictor, asked, self.arguments.member_timeout_s)
 
     async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame | None:
-        """Return what the forecasts of the release's `lightgbm` are made of, if it answers."""
+        """Return what the forecasts of the release's `lightgbm` are made of, if it answers.
+
+        Raises:
+            BusyError: These are many, and others are being explained already.
+        """
+        if len(asked.rows) <= FEW_DAYS:
+            return await self._explained(predictor, asked)
+        # Who waited here would keep a place at the gate.
+        if self._explaining.locked():
+            raise BusyError("Other forecasts are being explained; try again in a moment.")
+        async with self._explaining:
+            return await self._explained(predictor, asked)
+
+    async def _explained(self, predictor: Predictor, asked: Frames) -> pd.DataFrame | None:
         group = next(
             group for group, names in self.arguments.members.items() if LightGBM.name in names
         )
         ask = self.groups[group].explain
-        try:
-            async with asyncio.timeout(EXPLAIN_S), self._explaining:
-                return await self._asked(
-                    group, ask, predictor.release, (asked,), EXPLAIN_S, is_judged=False
-                )
-        except TimeoutError:
-            log.warning("no explanation within %.0f s", EXPLAIN_S)
-            return None
+        return await self._asked(
+            group, ask, predictor.release, (asked,), EXPLAIN_S, is_judged=False
+        )
 
     async def renew(self) -> None:
         """Look for a new release, for as long as a request may take; it goes on after that."""

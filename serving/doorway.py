@@ -21,8 +21,6 @@ requests_log = logging.getLogger("serving.requests")
 MAX_BODY = 5_000_000
 # What a body may take to arrive: who sends none must not keep a place for ever.
 BODY_S = 10.0
-# These are answered when nothing else is.
-ALWAYS = ("/healthz", "/readyz", "/metrics")
 # What wants a key where there are keys.
 KEPT = ("/v1/", "/metrics")
 HEADERS = {
@@ -106,7 +104,7 @@ class Doorway:
             except SalesError as error:
                 return told(scope["method"], scope["path"], error)
             state["caller"], state["role"] = caller.name, caller.role
-        if self._in_flight >= self.max_in_flight and scope["path"] not in ALWAYS:
+        if self._in_flight >= self.max_in_flight and scope["path"] not in gate.ALWAYS:
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 gate.DETAIL,

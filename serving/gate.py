@@ -41,14 +41,24 @@ REFUSED = "refused_at_gate"
 DETAIL = "The service has more to do than it can; try again in a moment."
 NOT_STARTED = "The service has not started yet; try again in a moment."
 NO_ANSWER = "No answer came; try again in a moment."
+TOO_LONG = "The answer took too long; ask for fewer days at a time."
 PROBLEM = b"application/problem+json"
-# Where nobody inside was answered for so long, the interface is not busy but away.
+# What is told instead of Ray's own errors: no interface is known yet, or it took too long.
+IN_OUR_WORDS = {
+    HTTPStatus.NOT_FOUND: (HTTPStatus.SERVICE_UNAVAILABLE, NOT_STARTED),
+    HTTPStatus.REQUEST_TIMEOUT: (HTTPStatus.GATEWAY_TIMEOUT, TOO_LONG),
+}
+UNANSWERED = (HTTPStatus.SERVICE_UNAVAILABLE, NO_ANSWER)
+# Where nobody inside was answered for so long, the interface is not busy but away; and for so long
+# where a queue was cut, since then a single long question is all that may be inside.
 AWAY_S = 1.0
+AWAY_WHEN_CUT_S = 10.0
 # How many times as many may wait then, and be worked on when it is back.
 TIMES_WHEN_AWAY = 6
 # What it takes, once back, to answer who has waited.
 CATCH_UP_S = 3.0
-# Where so many are refused for each one that is let in, far more is asked than can be answered.
+# Where more than so many are refused for each that is let in, far more is asked than can be
+# answered.
 FAR_MORE = 4
 # Where nobody was refused for so long, no queue stands any more.
 QUIET_S = 3.0
@@ -68,7 +78,8 @@ class Gate:
 
     def __init__(self, app: ASGIApp, max_in_flight: int, max_standing: int) -> None:
         self.app = app
-        self.max_in_flight, self.max_standing = max_in_flight, max_standing
+        self.max_in_flight = max_in_flight
+        self.max_standing = min(max_standing, max_in_flight)
         # Numbers of the requests inside, the one that came first being the first.
         self._inside: dict[int, None] = {}
         self._newest = self._refused = self._untold = 0
@@ -86,14 +97,13 @@ class Gate:
         if scope["type"] != "http" or scope["path"].startswith(RAYS):
             await self.app(scope, receive, send)
             return
-        send = _in_our_words(send)
-        if scope["path"].startswith(ALWAYS):
+        if scope["path"] in ALWAYS:
             # For `/metrics`; nothing that a request says of itself gets here.
             scope["state"] = {**(scope.get("state") or {}), REFUSED: self._refused}
-            await self.app(scope, receive, send)
+            await self._pass_on(scope, receive, send)
         elif len(self._inside) >= self._places():
             self._count()
-            await _refuse(send, DETAIL)
+            await _tell(send, HTTPStatus.SERVICE_UNAVAILABLE, DETAIL)
         else:
             await self._let_in(scope, receive, send)
 
@@ -113,9 +123,27 @@ class Gate:
             await send(message)
 
         try:
-            await self.app(scope, receive, sent)
+            await self._pass_on(scope, receive, sent)
         finally:
             self._leave(number)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Ask what is behind; an error of Ray's own, or none at all, is told as a problem."""
+        has_begun = is_told = False
+
+        async def sent(message: Message) -> None:
+            nonlocal has_begun, is_told
+            if message["type"] == "http.response.start":
+                has_begun, is_told = True, _is_rays_own(message)
+                if is_told:
+                    await _tell(send, *IN_OUR_WORDS.get(message["status"], UNANSWERED))
+            if not is_told:
+                await send(message)
+
+        await self.app(scope, receive, sent)
+        # Ray says nothing where the interface died with the request.
+        if not has_begun:
+            await _tell(send, *UNANSWERED)
 
     def _leave(self, number: int) -> None:
         if number in self._inside:
@@ -124,12 +152,13 @@ class Gate:
 
     def _places(self) -> int:
         now = time.monotonic()
-        if self._inside and now - self._answered_at > AWAY_S:
+        is_cut = self._allowed < self.max_in_flight
+        if self._inside and now - self._answered_at > (AWAY_WHEN_CUT_S if is_cut else AWAY_S):
             self._is_patient_until = now + CATCH_UP_S
         if now < self._is_patient_until:
             self._allowed, self._last_in_queue = self.max_in_flight, None
             return self.max_in_flight * TIMES_WHEN_AWAY
-        if self._allowed < self.max_in_flight:
+        if is_cut:
             self._allowed = self._still_allowed(now)
         elif self._has_stood():
             self._allowed = self.max_standing
@@ -169,45 +198,29 @@ class Gate:
             self._untold, self._told_at = 0, now
 
 
-def _in_our_words(send: Send) -> Send:
-    """Return what sends an answer on, but what is Ray's own error as a problem of ours.
-
-    Such an error says that there is no such path, while the interface has not started; or, in one
-    way or another, that the interface gave no answer.
-    """
-    is_told = False
-
-    async def sent(message: Message) -> None:
-        nonlocal is_told
-        if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
-            is_told = dict(message["headers"]).get(b"content-type") != PROBLEM
-            if is_told:
-                is_missing = message["status"] == HTTPStatus.NOT_FOUND
-                await _refuse(send, NOT_STARTED if is_missing else NO_ANSWER)
-        if not is_told:
-            await send(message)
-
-    return sent
+def _is_rays_own(message: Message) -> bool:
+    """Tell whether the start of an answer is an error that Ray put into words."""
+    kind = dict(message.get("headers", ())).get(b"content-type")
+    return message["status"] >= HTTPStatus.BAD_REQUEST and kind != PROBLEM
 
 
-async def _refuse(send: Send, detail: str) -> None:
-    """Tell to come back."""
-    body = _body(detail)
+async def _tell(send: Send, status: HTTPStatus, detail: str) -> None:
+    """Send a problem; of one that passes, when to come back."""
+    body = _body(status, detail)
     headers = [
         (b"content-type", PROBLEM),
         (b"content-length", str(len(body)).encode()),
-        (b"retry-after", str(RETRY_AFTER_S).encode()),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
     ]
-    status = int(HTTPStatus.SERVICE_UNAVAILABLE)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
+    await send({"type": "http.response.start", "status": int(status), "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 @cache
-def _body(detail: str) -> bytes:
-    status = HTTPStatus.SERVICE_UNAVAILABLE
+def _body(status: HTTPStatus, detail: str) -> bytes:
     problem = {"type": "about:blank", "title": status.phrase, "status": int(status)}
     return json.dumps({**problem, "detail": detail}).encode()
 

@@ -253,7 +253,7 @@ class Bounds:
             store_id: For which store.
             h: How far ahead.
             forecast: What, in EUR.
-            by: What `doubt` returned of the days.
+            by: What `doubt_of` returned of the days.
         """
         weeks = np.minimum((h - 1) // 7 + 1, self._last_week)
         stores = np.where(np.isin(store_id, self._known), store_id, ANY_STORE)

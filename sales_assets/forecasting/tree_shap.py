@@ -57,6 +57,9 @@ class _Tree:
         leaves = list(_leaves(root, places))
         words = -(-len(nodes) // WORD)
         shape = len(leaves), max(len(ways) for _, ways in leaves)
+        # A leaf, and which features a row agrees with, are told by one number.
+        if shape[1] + len(leaves).bit_length() >= WORD:
+            raise ValueError(f"a path of {shape[1]} features in a tree of {len(leaves)} leaves")
         features, shares = np.zeros(shape, dtype=np.int_), np.ones(shape)
         asked, wanted = (np.zeros((*shape, words), dtype=np.uint64) for _ in range(2))
         for leaf, (_, ways) in enumerate(leaves):
@@ -92,7 +95,8 @@ class _Tree:
         np.add.at(added, (np.arange(len(leaf))[:, None], groups[self.features[leaf]]), values)
         # Which of them a row's leaves are, as a sparse matrix of ones.
         ends = np.arange(0, numbers.size + 1, numbers.shape[1])
-        of_leaves: Array = csr_array((np.ones(numbers.size), ways, ends)) @ added
+        shape = len(decisions), len(distinct)
+        of_leaves: Array = csr_array((np.ones(numbers.size), ways, ends), shape) @ added
         return of_leaves[codes]
 
 

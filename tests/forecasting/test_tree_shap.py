@@ -83,3 +83,10 @@ def test_a_row_is_explained_alike_alone_and_among_others(matrix):
     _, alone = grouped_contributions(booster, matrix.iloc[[7]], np.arange(5))
 
     np.testing.assert_allclose(alone[0], among_others[7], atol=1e-12)
+
+
+def test_without_rows_there_are_no_contributions(matrix):
+    base, result = grouped_contributions(boosted(matrix), matrix.head(0), np.arange(5))
+
+    assert base == pytest.approx(own(boosted(matrix), matrix)[0], abs=1e-12)
+    assert result.shape == (0, 5)

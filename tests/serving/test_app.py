@@ -15,6 +15,7 @@ from sales_assets.forecasting.release import FILE, Release
 from serving import app, members
 from serving.app import Ingress
 from serving.arguments import Arguments
+from serving.batches import BusyError
 from serving.changed_plans import Change
 from serving.members import Members, unpacked
 from serving.predictor import Predictor
@@ -137,17 +138,13 @@ def test_an_explanation_that_fails_costs_no_forecast(ingress: Ingress) -> None:
     asyncio.run(run())
 
 
-def test_explanations_leave_places_to_forecasts(
+def test_few_long_explanations_are_under_way_at_a_time(
     ingress: Ingress, groups: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    under_way = most = 0
+    go_on = asyncio.Event()
 
     async def slow(*_: Any) -> str:
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-        await asyncio.sleep(0.01)
-        under_way -= 1
+        await go_on.wait()
         return "told"
 
     monkeypatch.setattr(groups["trees"], "_explain", slow)
@@ -156,15 +153,21 @@ def test_explanations_leave_places_to_forecasts(
         await ingress.renew()
         predictor = ingress.predictor
         assert predictor is not None
-        asked = predictor.asked([3])
-        told = await asyncio.gather(*(ingress.explain(predictor, asked) for _ in range(6)))
-        assert told == ["told"] * 6
-        assert most == app.EXPLAINED_AT_A_TIME
-        # Who would wait too long for a place is answered without an explanation.
-        monkeypatch.setattr(app, "EXPLAIN_S", 0.015)
-        told = await asyncio.gather(*(ingress.explain(predictor, asked) for _ in range(6)))
-        assert told[0] == "told"
-        assert told[-1] is None
+        many, few = predictor.asked(sorted(predictor.stores)), predictor.asked([3])
+        assert len(few.rows) <= app.FEW_DAYS < len(many.rows)
+        tasks = [
+            asyncio.create_task(ingress.explain(predictor, many))
+            for _ in range(app.EXPLAINED_AT_A_TIME)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError):
+            await ingress.explain(predictor, many)
+        # A planner's page does not wait for them.
+        tasks.append(asyncio.create_task(ingress.explain(predictor, few)))
+        await asyncio.sleep(0)
+        go_on.set()
+        assert [await task for task in tasks] == ["told"] * 3
+        assert await ingress.explain(predictor, many) == "told"
 
     asyncio.run(run())
 

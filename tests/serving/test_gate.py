@@ -202,6 +202,21 @@ def test_one_at_a_time_is_let_in_where_far_more_ask(clock: SimpleNamespace) -> N
     asyncio.run(run())
 
 
+def test_one_long_question_of_a_cut_queue_is_no_interface_that_is_away(
+    clock: SimpleNamespace,
+) -> None:
+    async def run() -> None:
+        visitors = await a_standing_queue()
+        assert not any([await visitors.enter() for _ in range(8)])
+        await visitors.answered()
+        clock.now += 2 * gate.AWAY_S
+        assert not any([await visitors.enter() for _ in range(8)])
+        clock.now += gate.AWAY_WHEN_CUT_S
+        assert all([await visitors.enter() for _ in range(8)])
+
+    asyncio.run(run())
+
+
 def test_a_burst_is_welcome_again_after_a_quiet_moment(clock: SimpleNamespace) -> None:
     async def run() -> None:
         visitors = await a_standing_queue()
@@ -316,7 +331,8 @@ def test_ray_is_given_the_gate_of_the_configuration() -> None:
     ("status", "kind", "told"),
     [
         pytest.param(404, b"text/plain", 503, id="Ray knows no interface yet"),
-        pytest.param(500, b"text/plain", 503, id="Ray lost the interface"),
+        pytest.param(500, b"text/plain", 503, id="Ray failed"),
+        pytest.param(408, b"text/plain", 504, id="Ray waited too long"),
         pytest.param(404, b"application/problem+json", 404, id="a problem of the interface"),
         pytest.param(200, b"text/csv", 200, id="an answer"),
     ],
@@ -338,9 +354,25 @@ def test_what_ray_itself_would_say_is_told_as_a_problem(
             if told == status:
                 assert text == b"Path '/' not found."
             else:
-                assert dict(start["headers"])[b"retry-after"] == b"1"
+                assert (b"retry-after", b"1") in start["headers"] or told == 504
                 assert Problem(**json.loads(text)).status == told
         start, *_ = await ask(Gate(behind, 2, 2), "/-/routes")
         assert start["status"] == status
+
+    asyncio.run(run())
+
+
+def test_a_request_that_died_with_the_interface_may_be_asked_again() -> None:
+    """Ray's proxy says nothing of it at all."""
+
+    async def behind(*_: Any) -> None:
+        return
+
+    async def run() -> None:
+        for path in ("/v1/predict", "/readyz"):
+            start, body = await ask(Gate(behind, 2, 2), path)
+            assert start["status"] == 503
+            assert dict(start["headers"])[b"retry-after"] == b"1"
+            assert Problem(**json.loads(body["body"])).status == 503
 
     asyncio.run(run())
