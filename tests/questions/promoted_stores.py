@@ -1,15 +1,11 @@
 """Chains of a few stores with promotions, made by hand."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
 
 import duckdb
 import numpy as np
 import pandas as pd
 
-from sales_assets import warehouse
-from sales_assets.settings import Settings
 from tests.questions.conftest import BY_NAME
 
 MONDAY = date(2014, 1, 6)
@@ -22,28 +18,6 @@ def open_days(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     days["weekday"] = days["date"].dt.dayofweek + 1
     days["log_sales"] = np.log(days["sales"])
     return days
-
-
-@contextmanager
-def no_days(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A warehouse with the columns of the cleaned tables, and no rows."""
-    with warehouse.in_memory(settings) as con:
-        con.execute(
-            "create table cleaned.sales (store_id integer, date date, sales double, "
-            "customers integer, is_open boolean, is_promo boolean, state_holiday varchar, "
-            "is_school_holiday boolean, is_absent boolean)"
-        )
-        con.execute(
-            "create table cleaned.stores (store_id integer, store_type varchar, "
-            "assortment varchar, competition_distance_m double, promo2_since date, "
-            "promo2_months tinyint[])"
-        )
-        con.execute(
-            "create table cleaned.plan (store_id integer, date date, is_open boolean, "
-            "is_promo boolean, state_holiday varchar, is_school_holiday boolean, "
-            "is_derived boolean)"
-        )
-        yield con
 
 
 def add_store(
@@ -60,19 +34,23 @@ def add_store(
         when = MONDAY + timedelta(days=day)
         is_open, is_promo = when.isoweekday() < 6, when.isoweekday() < 6 and (day // 7) % 2 == 0
         con.execute(
-            "insert into cleaned.sales values (?, ?, ?, ?, ?, ?, 'none', false, false)",
+            "insert into cleaned.sales (store_id, date, sales, customers, is_open, is_promo, "
+            "state_holiday, is_school_holiday, is_absent) "
+            "values (?, ?, ?, ?, ?, ?, 'none', false, false)",
             [store_id, when, 100 * is_open * (lift if is_promo else 1), customers, is_open,
              is_promo],
         )  # fmt: skip
     con.execute(
-        "insert into cleaned.stores values (?, 'a', 'basic', null, ?, ?)",
+        "insert into cleaned.stores (store_id, store_type, assortment, promo2_since, "
+        "promo2_months) values (?, 'a', 'basic', ?, ?)",
         [store_id, promo2_since, [1, 4, 7, 10] if promo2_since else None],
     )
 
 
 def add_plan(con: duckdb.DuckDBPyConnection, *, first: date, days: int, is_promo: bool) -> None:
     con.execute(
-        "insert into cleaned.plan select store_id, cast(day as date), isodow(day) < 6, "
+        "insert into cleaned.plan (store_id, date, is_open, is_promo, state_holiday, "
+        "is_school_holiday, is_derived) select store_id, cast(day as date), isodow(day) < 6, "
         "? and isodow(day) < 6, 'none', false, true from cleaned.stores, "
         "generate_series(cast(? as date), cast(? as date) + ?, interval 1 day) as series (day)",
         [is_promo, first, first, days - 1],

@@ -11,12 +11,13 @@ import pytest
 from sales_assets.settings import Settings
 from sales_assets.sources.sample_facts import EFFECTS
 from tests.questions.conftest import BY_NAME, Ask, answer
-from tests.questions.promoted_stores import MONDAY, add_store, no_days, open_days, rows_of
+from tests.questions.promoted_stores import MONDAY, add_store, open_days, rows_of
+from tests.questions.tiny import empty_warehouse
 
 
 @pytest.fixture
 def tiny(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    with no_days(settings) as con:
+    with empty_warehouse(settings) as con:
         yield con
 
 

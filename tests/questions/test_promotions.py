@@ -19,14 +19,15 @@ from sales_assets.questions.ranking import ranked_promotions, shrunken
 from sales_assets.settings import Settings
 from sales_assets.sources.sample_facts import EFFECTS, SPREAD
 from tests.questions.conftest import BY_NAME, Ask, answer
-from tests.questions.promoted_stores import MONDAY, add_plan, add_store, no_days, open_days, rows_of
+from tests.questions.promoted_stores import MONDAY, add_plan, add_store, open_days, rows_of
+from tests.questions.tiny import empty_warehouse
 
 NAMES = [question.name for question in QUESTIONS]
 
 
 @pytest.fixture
 def tiny(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    with no_days(settings) as con:
+    with empty_warehouse(settings) as con:
         yield con
 
 
