@@ -107,7 +107,7 @@ class Doorway:
         if self._in_flight >= self.max_in_flight and scope["path"] not in gate.ALWAYS:
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                gate.DETAIL,
+                gate.BUSY,
                 retry_after_s=gate.RETRY_AFTER_S,
             )
         length = headers.get("content-length", "0")

@@ -38,7 +38,7 @@ ALWAYS = ("/healthz", "/readyz", "/metrics")
 RETRY_AFTER_S = 1
 # Under which key of the scope's state the interface learns how many were refused.
 REFUSED = "refused_at_gate"
-DETAIL = "The service has more to do than it can; try again in a moment."
+BUSY = "The service has more to do than it can; try again in a moment."
 NOT_STARTED = "The service has not started yet; try again in a moment."
 NO_ANSWER = "No answer came; try again in a moment."
 TOO_LONG = "The answer took too long; ask for fewer days at a time."
@@ -49,8 +49,8 @@ IN_OUR_WORDS = {
     HTTPStatus.REQUEST_TIMEOUT: (HTTPStatus.GATEWAY_TIMEOUT, TOO_LONG),
 }
 UNANSWERED = (HTTPStatus.SERVICE_UNAVAILABLE, NO_ANSWER)
-# Where nobody inside was answered for so long, the interface is not busy but away; and for so long
-# where a queue was cut, since then a single long question is all that may be inside.
+# Where nobody inside was answered for so long, the interface is not busy but away. Where a queue
+# was cut, a single long question may be all that is inside, and it takes longer to tell.
 AWAY_S = 1.0
 AWAY_WHEN_CUT_S = 10.0
 # How many times as many may wait then, and be worked on when it is back.
@@ -103,7 +103,7 @@ class Gate:
             await self._pass_on(scope, receive, send)
         elif len(self._inside) >= self._places():
             self._count()
-            await _tell(send, HTTPStatus.SERVICE_UNAVAILABLE, DETAIL)
+            await _tell(send, HTTPStatus.SERVICE_UNAVAILABLE, BUSY)
         else:
             await self._let_in(scope, receive, send)
 
