@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import pandas as pd
 from fastapi import APIRouter, Body, Depends, FastAPI, Path, Query, Request
@@ -39,6 +39,7 @@ from serving.schemas import (
     Stores,
 )
 from serving.security import Access, Keys, RateLimit
+from serving.service import Service
 
 LEVELS = (80, 95)
 CSV = "text/csv; charset=utf-8"
@@ -47,34 +48,6 @@ MAX_IN_FLIGHT = 32
 DAYS_A_PART = 2_000
 # What is told of so many takes no longer than beginning another thread.
 FEW_DAYS = 50
-
-
-class Service(Protocol):
-    """What answers behind the interface."""
-
-    @property
-    def predictor(self) -> Predictor | None:
-        """The release that answers now; None until the first one is loaded."""
-
-    @property
-    def refused(self) -> str | None:
-        """Why the newest release does not answer, if so."""
-
-    def admit(self, stores: int) -> None:
-        """Let a question begin about changed plans of so many stores; or raise a `BusyError`."""
-
-    async def forecast(self, predictor: Predictor, changes: list[Change]) -> Answer:
-        """Forecast every coming day of the stores whose plan is changed."""
-
-    async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame | None:
-        """Return what the forecasts of the release's `lightgbm` are made of, if it answers.
-
-        Raises:
-            BusyError: Others are being explained already.
-        """
-
-    async def renew(self) -> None:
-        """Look for a new release now."""
 
 
 async def _service(request: Request) -> Service:

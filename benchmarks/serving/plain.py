@@ -25,7 +25,7 @@ from serving.security import Keys, RateLimit
 
 
 class InProcess:
-    """The service that `serving.api` describes, without Ray."""
+    """The service that `serving.service` describes, without Ray."""
 
     refused = None
 

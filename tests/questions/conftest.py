@@ -14,6 +14,7 @@ from sales_assets.questions.themes import QUESTIONS
 from sales_assets.settings import Settings
 from sales_assets.sources.sample import write_sample
 from tests.conftest import REAL_DATA, load_and_clean
+from tests.questions.tiny import empty_warehouse
 
 # The rows of a question's table, by its name.
 Ask = Callable[[str], pd.DataFrame]
@@ -43,6 +44,13 @@ def answer(name: str, rows: pd.DataFrame) -> str:
     text, is_answered = BY_NAME[name].answered(rows)
     assert is_answered, text
     return text
+
+
+@pytest.fixture
+def small(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse with empty tables."""
+    with empty_warehouse(settings) as con:
+        yield con
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,6 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from tests.questions.conftest import BY_NAME
-
 MONDAY = date(2014, 1, 6)
 
 
@@ -55,7 +53,3 @@ def add_plan(con: duckdb.DuckDBPyConnection, *, first: date, days: int, is_promo
         "generate_series(cast(? as date), cast(? as date) + ?, interval 1 day) as series (day)",
         [is_promo, first, first, days - 1],
     )
-
-
-def rows_of(con: duckdb.DuckDBPyConnection, name: str) -> pd.DataFrame:
-    return BY_NAME[name].rows(con)

@@ -1,7 +1,5 @@
 """Groups of stores that behave alike, found again where they were put in."""
 
-from collections.abc import Iterator
-
 import duckdb
 import numpy as np
 import pandas as pd
@@ -11,16 +9,8 @@ from sklearn.metrics import silhouette_score
 from sales_assets import warehouse
 from sales_assets.questions.clustering import TRAITS, groups
 from sales_assets.questions.figure import as_figure
-from sales_assets.settings import Settings
 from tests.questions.conftest import BY_NAME, Ask, answer, rows_of
-from tests.questions.tiny import describe, empty_warehouse, sell
-
-
-@pytest.fixture
-def small(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A warehouse with empty tables."""
-    with empty_warehouse(settings) as con:
-        yield con
+from tests.questions.tiny import describe, sell
 
 
 def planted(con: duckdb.DuckDBPyConnection, stores: int, *, customers: bool = True) -> None:

@@ -1,23 +1,13 @@
 """What the data hold, counted a second way; what is out of the ordinary, and why."""
 
-from collections.abc import Iterator
-
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
 from sales_assets.questions.figure import as_figure
-from sales_assets.settings import Settings
 from tests.questions.conftest import BY_NAME, Ask, answer
-from tests.questions.tiny import empty_warehouse, sell
-
-
-@pytest.fixture
-def small(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A warehouse with empty tables."""
-    with empty_warehouse(settings) as con:
-        yield con
+from tests.questions.tiny import sell
 
 
 def sell_daily(

@@ -1,6 +1,5 @@
 """Promo2: what it adds, found again where it is known and counted a second way elsewhere."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import duckdb
@@ -8,17 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sales_assets.settings import Settings
 from sales_assets.sources.sample_facts import EFFECTS
-from tests.questions.conftest import BY_NAME, Ask, answer
-from tests.questions.promoted_stores import MONDAY, add_store, open_days, rows_of
-from tests.questions.tiny import empty_warehouse
-
-
-@pytest.fixture
-def tiny(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    with empty_warehouse(settings) as con:
-        yield con
+from tests.questions.conftest import BY_NAME, Ask, answer, rows_of
+from tests.questions.promoted_stores import MONDAY, add_store, open_days
 
 
 def test_promo2s_months_are_those_of_a_loop_over_stores(
@@ -52,15 +43,15 @@ def test_the_promo2_of_the_sample_is_found_within_its_interval(of_sample: Ask) -
     assert row["sales_lo_95"] > 0
 
 
-def test_joining_counts_against_stores_that_do_not(tiny: duckdb.DuckDBPyConnection) -> None:
+def test_joining_counts_against_stores_that_do_not(small: duckdb.DuckDBPyConnection) -> None:
     joined = MONDAY + timedelta(days=7 * 20)
     for store_id in range(1, 9):
-        add_store(tiny, store_id, weeks=40, promo2_since=joined if store_id < 4 else None)
+        add_store(small, store_id, weeks=40, promo2_since=joined if store_id < 4 else None)
     # All stores sell a tenth more from then on, and those that join twice as much.
-    tiny.execute("update cleaned.sales set sales = 1.1 * sales where date >= ?", [joined])
-    tiny.execute("update cleaned.sales set sales = 2 * sales where date >= ? and store_id < 4",
+    small.execute("update cleaned.sales set sales = 1.1 * sales where date >= ?", [joined])
+    small.execute("update cleaned.sales set sales = 2 * sales where date >= ? and store_id < 4",
                  [joined])  # fmt: skip
-    rows = rows_of(tiny, "promo2_effect").set_index(["comparison", "value"])
+    rows = rows_of(small, "promo2_effect").set_index(["comparison", "value"])
     row = rows.loc[("joins", "half a year")]
     assert (row["stores"], row["control_stores"]) == (3, 5)
     assert row["sales_effect"] == pytest.approx(1.0)
@@ -69,14 +60,14 @@ def test_joining_counts_against_stores_that_do_not(tiny: duckdb.DuckDBPyConnecti
 
 
 def test_how_stores_without_promo2_differ_is_in_the_interval(
-    tiny: duckdb.DuckDBPyConnection,
+    small: duckdb.DuckDBPyConnection,
 ) -> None:
     joined = MONDAY + timedelta(days=7 * 20)
     for store_id in range(1, 9):
-        add_store(tiny, store_id, weeks=40, promo2_since=joined if store_id < 4 else None)
-    tiny.execute("update cleaned.sales set sales = 1.5 * sales where date >= ? and store_id = 8",
+        add_store(small, store_id, weeks=40, promo2_since=joined if store_id < 4 else None)
+    small.execute("update cleaned.sales set sales = 1.5 * sales where date >= ? and store_id = 8",
                  [joined])  # fmt: skip
-    rows = rows_of(tiny, "promo2_effect").set_index(["comparison", "value"])
+    rows = rows_of(small, "promo2_effect").set_index(["comparison", "value"])
     row = rows.loc[("joins", "half a year")]
     controls = pd.Series([0.0, 0.0, 0.0, 0.0, np.log(1.5)])
     assert np.log1p(row["sales_effect"]) == pytest.approx(-controls.mean())

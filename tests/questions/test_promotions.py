@@ -1,7 +1,6 @@
 """Promotions: what they add, found again where it is known and counted a second way elsewhere."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
 import duckdb
@@ -16,27 +15,19 @@ from sales_assets.questions.figure import as_figure
 from sales_assets.questions.interactive import as_plotly
 from sales_assets.questions.promotions import QUESTIONS
 from sales_assets.questions.ranking import ranked_promotions, shrunken
-from sales_assets.settings import Settings
 from sales_assets.sources.sample_facts import EFFECTS, SPREAD
-from tests.questions.conftest import BY_NAME, Ask, answer
-from tests.questions.promoted_stores import MONDAY, add_plan, add_store, open_days, rows_of
-from tests.questions.tiny import empty_warehouse
+from tests.questions.conftest import BY_NAME, Ask, answer, rows_of
+from tests.questions.promoted_stores import MONDAY, add_plan, add_store, open_days
 
 NAMES = [question.name for question in QUESTIONS]
-
-
-@pytest.fixture
-def tiny(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    with empty_warehouse(settings) as con:
-        yield con
 
 
 # Every question.
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_without_a_day_there_is_no_answer(tiny: duckdb.DuckDBPyConnection, name: str) -> None:
-    rows = rows_of(tiny, name)
+def test_without_a_day_there_is_no_answer(small: duckdb.DuckDBPyConnection, name: str) -> None:
+    rows = rows_of(small, name)
     assert rows.empty
     assert BY_NAME[name].answered(rows)[0].startswith("No answer")
 
@@ -44,11 +35,11 @@ def test_without_a_day_there_is_no_answer(tiny: duckdb.DuckDBPyConnection, name:
 @pytest.mark.parametrize("stores", [1, 2, 12])
 @pytest.mark.parametrize("name", NAMES)
 def test_chains_without_customers_plan_or_promo2_have_sentences_without_nan(
-    tiny: duckdb.DuckDBPyConnection, name: str, stores: int
+    small: duckdb.DuckDBPyConnection, name: str, stores: int
 ) -> None:
     for store_id in range(1, stores + 1):
-        add_store(tiny, store_id, lift=1 + store_id / 10)
-    rows = rows_of(tiny, name)
+        add_store(small, store_id, lift=1 + store_id / 10)
+    rows = rows_of(small, name)
     text, is_answered = BY_NAME[name].answered(rows)
     assert "nan" not in text.lower()
     assert is_answered == (
@@ -59,19 +50,21 @@ def test_chains_without_customers_plan_or_promo2_have_sentences_without_nan(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_without_promotions_no_effect_is_told(tiny: duckdb.DuckDBPyConnection, name: str) -> None:
-    add_store(tiny, 1)
-    tiny.execute("update cleaned.sales set is_promo = false")
-    assert not BY_NAME[name].answered(rows_of(tiny, name))[1]
+def test_without_promotions_no_effect_is_told(small: duckdb.DuckDBPyConnection, name: str) -> None:
+    add_store(small, 1)
+    small.execute("update cleaned.sales set is_promo = false")
+    assert not BY_NAME[name].answered(rows_of(small, name))[1]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_stores_without_attributes_are_no_error(tiny: duckdb.DuckDBPyConnection, name: str) -> None:
+def test_stores_without_attributes_are_no_error(
+    small: duckdb.DuckDBPyConnection, name: str
+) -> None:
     for store_id in range(1, 13):
-        add_store(tiny, store_id, lift=1 + store_id / 10)
-    add_plan(tiny, first=MONDAY + timedelta(days=28), days=7, is_promo=True)
-    tiny.execute("delete from cleaned.stores")
-    rows = rows_of(tiny, name)
+        add_store(small, store_id, lift=1 + store_id / 10)
+    add_plan(small, first=MONDAY + timedelta(days=28), days=7, is_promo=True)
+    small.execute("delete from cleaned.stores")
+    rows = rows_of(small, name)
     text, is_answered = BY_NAME[name].answered(rows)
     assert "nan" not in text.lower()
     assert is_answered == (name != "promo2_effect")
@@ -81,20 +74,20 @@ def test_stores_without_attributes_are_no_error(tiny: duckdb.DuckDBPyConnection,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_stored_is_told_and_drawn_as_what_was_computed(
-    tiny: duckdb.DuckDBPyConnection, name: str
+    small: duckdb.DuckDBPyConnection, name: str
 ) -> None:
     question = BY_NAME[name]
-    warehouse.replace_table(tiny, question.table, question.rows(tiny))
-    assert not question.answered(answers.table_of(tiny, question))[1]
+    warehouse.replace_table(small, question.table, question.rows(small))
+    assert not question.answered(answers.table_of(small, question))[1]
     for store_id in range(1, 13):
         joined = MONDAY + timedelta(days=70) if store_id < 4 else None
-        add_store(tiny, store_id, weeks=26, lift=1 + store_id / 10, promo2_since=joined)
+        add_store(small, store_id, weeks=26, lift=1 + store_id / 10, promo2_since=joined)
     # Longer than the history, which has no stretch to compare it with.
-    add_plan(tiny, first=MONDAY + timedelta(days=182), days=300, is_promo=True)
-    tiny.execute("update cleaned.stores set store_type = null, assortment = null")
-    rows = question.rows(tiny)
-    warehouse.replace_table(tiny, question.table, rows)
-    stored = answers.table_of(tiny, question)
+    add_plan(small, first=MONDAY + timedelta(days=182), days=300, is_promo=True)
+    small.execute("update cleaned.stores set store_type = null, assortment = null")
+    rows = question.rows(small)
+    warehouse.replace_table(small, question.table, rows)
+    stored = answers.table_of(small, question)
     assert question.answered(stored) == (answer(name, rows), True)
     json.dumps(as_plotly(question.draw(stored)), allow_nan=False)
     as_figure(question.draw(stored))
@@ -132,15 +125,15 @@ def test_dependence_is_cramers_v_of_the_cross_table(
         assert found == pytest.approx(np.sqrt(explained / days["is_promo"].astype(float).var()))
 
 
-def test_a_promotion_of_some_stores_alone_is_told(tiny: duckdb.DuckDBPyConnection) -> None:
-    add_store(tiny, 1)
-    add_store(tiny, 2)
+def test_a_promotion_of_some_stores_alone_is_told(small: duckdb.DuckDBPyConnection) -> None:
+    add_store(small, 1)
+    add_store(small, 2)
     assert "the same days in all stores" in answer(
-        "promo_distribution", rows_of(tiny, "promo_distribution")
+        "promo_distribution", rows_of(small, "promo_distribution")
     )
-    tiny.execute("update cleaned.sales set is_promo = false where store_id = 2 and date < ?",
+    small.execute("update cleaned.sales set is_promo = false where store_id = 2 and date < ?",
                  [MONDAY + timedelta(days=7)])  # fmt: skip
-    text = answer("promo_distribution", rows_of(tiny, "promo_distribution"))
+    text = answer("promo_distribution", rows_of(small, "promo_distribution"))
     assert "on 5 of 10 promotion days in some stores alone" in text
     assert "by store they differ" in text
     assert "by weekday, month, year, store type and assortment they hardly do" in text
@@ -203,20 +196,20 @@ def test_stretches_are_those_of_a_loop_over_weeks(
     assert row["stretches_as_far"] == pytest.approx(np.mean(far))
 
 
-def test_a_plan_full_of_promotions_is_told(tiny: duckdb.DuckDBPyConnection) -> None:
-    add_store(tiny, 1, weeks=60)
+def test_a_plan_full_of_promotions_is_told(small: duckdb.DuckDBPyConnection) -> None:
+    add_store(small, 1, weeks=60)
     first = MONDAY + timedelta(days=420)
-    add_plan(tiny, first=first, days=14, is_promo=True)
-    text = answer("plan_drift", rows_of(tiny, "plan_drift"))
+    add_plan(small, first=first, days=14, is_promo=True)
+    text = answer("plan_drift", rows_of(small, "plan_drift"))
     assert "promotions (PSI" in text
     assert "against the same weeks of former years promotions differ" in text
     assert "In promotions hardly any former stretch of that length was as far" in text
     assert "100 % of the plan is derived" in text
-    tiny.execute("delete from cleaned.plan")
-    add_plan(tiny, first=first, days=14, is_promo=False)
-    tiny.execute("update cleaned.plan set is_promo = true where date < ? and is_open",
+    small.execute("delete from cleaned.plan")
+    add_plan(small, first=first, days=14, is_promo=False)
+    small.execute("update cleaned.plan set is_promo = true where date < ? and is_open",
                  [first + timedelta(days=7)])  # fmt: skip
-    text = answer("plan_drift", rows_of(tiny, "plan_drift"))
+    text = answer("plan_drift", rows_of(small, "plan_drift"))
     assert "promotions" not in text
 
 
@@ -285,24 +278,24 @@ def test_an_interval_that_holds_zero_is_told(of_real: Ask) -> None:
     assert "may be nothing" in answer("promo_effect", rows)
 
 
-def test_baskets_that_shrink_are_no_share_of_a_lift(tiny: duckdb.DuckDBPyConnection) -> None:
-    add_store(tiny, 1, lift=1.5)
-    tiny.execute("update cleaned.sales set customers = if(is_promo, 20, 10) where is_open")
-    text = answer("promo_effect", rows_of(tiny, "promo_effect"))
+def test_baskets_that_shrink_are_no_share_of_a_lift(small: duckdb.DuckDBPyConnection) -> None:
+    add_store(small, 1, lift=1.5)
+    small.execute("update cleaned.sales set customers = if(is_promo, 20, 10) where is_open")
+    text = answer("promo_effect", rows_of(small, "promo_effect"))
     assert "Customers change by +100 %, baskets by -25 %" in text
-    tiny.execute("update cleaned.sales set customers = null")
-    assert "ustomers" not in answer("promo_effect", rows_of(tiny, "promo_effect"))
+    small.execute("update cleaned.sales set customers = null")
+    assert "ustomers" not in answer("promo_effect", rows_of(small, "promo_effect"))
 
 
 def test_days_without_counted_customers_leave_the_lift_of_sales_as_it_is(
-    tiny: duckdb.DuckDBPyConnection,
+    small: duckdb.DuckDBPyConnection,
 ) -> None:
-    add_store(tiny, 1, lift=1.5, weeks=8)
-    tiny.execute("update cleaned.sales set customers = if(is_promo, 12, 10) where is_open")
-    whole = rows_of(tiny, "promo_effect").iloc[0]
-    tiny.execute("update cleaned.sales set customers = null, sales = 10 * sales where date < ?",
+    add_store(small, 1, lift=1.5, weeks=8)
+    small.execute("update cleaned.sales set customers = if(is_promo, 12, 10) where is_open")
+    whole = rows_of(small, "promo_effect").iloc[0]
+    small.execute("update cleaned.sales set customers = null, sales = 10 * sales where date < ?",
                  [MONDAY + timedelta(days=28)])  # fmt: skip
-    row = rows_of(tiny, "promo_effect").iloc[0]
+    row = rows_of(small, "promo_effect").iloc[0]
     assert row["sales_lift"] == pytest.approx(whole["sales_lift"]) == pytest.approx(0.5)
     # A basket is that of days whose customers are known.
     assert row["customer_lift"] == pytest.approx(0.2)
@@ -359,11 +352,11 @@ def test_effects_are_shrunk_by_how_little_is_known_of_them() -> None:
 
 
 def test_a_moved_week_is_worth_the_difference_of_the_tenths(
-    tiny: duckdb.DuckDBPyConnection,
+    small: duckdb.DuckDBPyConnection,
 ) -> None:
     for store_id in range(1, 21):
-        add_store(tiny, store_id, lift=1 + store_id / 10)
-    rows = ranked_promotions(tiny)
+        add_store(small, store_id, lift=1 + store_id / 10)
+    rows = ranked_promotions(small)
     assert rows["store_id"].tolist() == list(range(20, 0, -1))
     # EUR 195 against 15 more a day of EUR 100, for five days; days of one store are all alike.
     assert "5 days" in answer("promo_targeting", rows)

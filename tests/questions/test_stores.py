@@ -1,31 +1,21 @@
 """What tells stores apart, computed a second way, and found again where it was put in."""
 
-from collections.abc import Iterator
-
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
 from sales_assets.questions.figure import as_figure
-from sales_assets.settings import Settings
 from sales_assets.sources.sample import make_calendar, make_stores
 from sales_assets.sources.sample_facts import TYPES
 from tests.questions.conftest import BY_NAME, Ask, answer, rows_of
-from tests.questions.tiny import describe, empty_warehouse, sell
+from tests.questions.tiny import describe, sell
 
 NAMES = ("sales_customers", "assortment_effect", "store_type_effect", "store_clusters")
 EFFECTS = {
     "assortment_effect": ("assortment", "store_type", "basic"),
     "store_type_effect": ("store_type", "assortment", "a"),
 }
-
-
-@pytest.fixture
-def small(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A warehouse with empty tables."""
-    with empty_warehouse(settings) as con:
-        yield con
 
 
 # Sales and customers.

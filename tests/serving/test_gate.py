@@ -227,6 +227,10 @@ def test_a_burst_is_welcome_again_after_a_quiet_moment(clock: SimpleNamespace) -
     asyncio.run(run())
 
 
+def test_a_queue_is_never_cut_to_more_than_may_wait() -> None:
+    assert Gate(Behind(), max_in_flight=1, max_standing=2).max_standing == 1
+
+
 def test_half_as_many_as_may_wait_ask_all_the_time_and_are_never_refused(
     clock: SimpleNamespace,
 ) -> None:

@@ -1,0 +1,37 @@
+"""What the HTTP interface asks: on Ray Serve `serving.app`, in one process anything like it."""
+
+from typing import Protocol
+
+import pandas as pd
+
+from sales_assets.forecasting.frames import Frames
+from serving.changed_plans import Change
+from serving.predictor import Answer, Predictor
+
+
+class Service(Protocol):
+    """What answers behind the interface."""
+
+    @property
+    def predictor(self) -> Predictor | None:
+        """The release that answers now; None until the first one is loaded."""
+
+    @property
+    def refused(self) -> str | None:
+        """Why the newest release does not answer, if so."""
+
+    def admit(self, stores: int) -> None:
+        """Let a question begin about changed plans of so many stores; or raise a `BusyError`."""
+
+    async def forecast(self, predictor: Predictor, changes: list[Change]) -> Answer:
+        """Forecast every coming day of the stores whose plan is changed."""
+
+    async def explain(self, predictor: Predictor, asked: Frames) -> pd.DataFrame | None:
+        """Return what the forecasts of the release's `lightgbm` are made of, if it answers.
+
+        Raises:
+            BusyError: Others are being explained already.
+        """
+
+    async def renew(self) -> None:
+        """Look for a new release now."""
