@@ -47,7 +47,7 @@ RENEW_S = 20.0
 EXPLAIN_S = 20.0
 # Explanations of more days than these take seconds, and so few may be under way: more would take
 # the forecasts' places.
-FEW_DAYS = 100
+FEW_EXPLAINED = 100
 EXPLAINED_AT_A_TIME = 2
 LOG_BYTES, LOGS_KEPT = 10_000_000, 5
 
@@ -135,7 +135,7 @@ class Ingress:
         Raises:
             BusyError: These are many, and others are being explained already.
         """
-        if len(asked.rows) <= FEW_DAYS:
+        if len(asked.rows) <= FEW_EXPLAINED:
             return await self._explained(predictor, asked)
         # Who waited here would keep a place at the gate.
         if self._explaining.locked():

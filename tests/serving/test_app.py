@@ -154,7 +154,7 @@ def test_few_long_explanations_are_under_way_at_a_time(
         predictor = ingress.predictor
         assert predictor is not None
         many, few = predictor.asked(sorted(predictor.stores)), predictor.asked([3])
-        assert len(few.rows) <= app.FEW_DAYS < len(many.rows)
+        assert len(few.rows) <= app.FEW_EXPLAINED < len(many.rows)
         tasks = [
             asyncio.create_task(ingress.explain(predictor, many))
             for _ in range(app.EXPLAINED_AT_A_TIME)
