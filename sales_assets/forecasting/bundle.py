@@ -21,6 +21,7 @@ from sales_assets.forecasting.conformal import BOUNDS, calibrate
 from sales_assets.forecasting.ensemble import (
     MEMBERS,
     Ensemble,
+    evened,
     fit_weights,
     simplex_weights,
 )
@@ -129,7 +130,7 @@ def compose(
         sorted(backtest["fingerprint"].unique()),
         point,
         # What makes weights and bounds of the same backtest.
-        [inspect.getsource(part) for part in (fit_weights, simplex_weights, conformal)],
+        [inspect.getsource(part) for part in (fit_weights, evened, simplex_weights, conformal)],
     )
     found = store.find(ENSEMBLE, fingerprint)
     if (

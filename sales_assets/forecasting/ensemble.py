@@ -141,7 +141,7 @@ def fit_weights(backtest: pd.DataFrame) -> dict[str, float]:
 
     With weights that sum to one the ensemble's error is the weighted sum of its members' errors,
     so the mean squared error is a quadratic form in their cross products, minimised on the
-    simplex.
+    simplex. Windows count alike, however hard they were (`evened`).
 
     Args:
         backtest: Out-of-fold forecasts: model, cutoff, store_id, date, sales, forecast.
@@ -150,7 +150,20 @@ def fit_weights(backtest: pd.DataFrame) -> dict[str, float]:
     """
     log_forecasts, log_sales = wide(backtest)
     errors = log_forecasts.to_numpy() - log_sales.to_numpy()[:, None]
-    return dict(zip(log_forecasts.columns, simplex_weights(errors).tolist(), strict=True))
+    windows = log_forecasts.index.get_level_values("cutoff")
+    shares = simplex_weights(evened(errors, windows)).tolist()
+    return dict(zip(log_forecasts.columns, shares, strict=True))
+
+
+def evened(errors: NDArray[np.float64], windows: pd.Index) -> NDArray[np.float64]:
+    """Return errors over the root of their window's mean square, shape (rows, members).
+
+    A chain's first Christmas, which no member could know, would otherwise decide for a year who
+    forecasts its ordinary weeks.
+    """
+    squares = pd.Series((errors**2).mean(axis=1)).groupby(np.asarray(windows)).transform("mean")
+    size = np.sqrt(squares.to_numpy())
+    return errors / np.where(size > 0, size, 1.0)[:, None]
 
 
 def simplex_weights(errors: NDArray[np.float64]) -> NDArray[np.float64]:

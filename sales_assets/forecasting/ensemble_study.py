@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 
 from sales_assets.forecasting import metrics
 from sales_assets.forecasting.conformal import horizon_week
-from sales_assets.forecasting.ensemble import simplex_weights, wide
+from sales_assets.forecasting.ensemble import evened, simplex_weights, wide
 
 Array = NDArray[np.float64]
 
@@ -47,6 +47,11 @@ class Days:
     def errors(self) -> Array:
         """Log forecasts less log sales, shape (days, members)."""
         return self.forecasts.to_numpy() - self.sales.to_numpy()[:, None]
+
+    @property
+    def windows(self) -> pd.Index:
+        """The cutoff of each day."""
+        return self.forecasts.index.get_level_values("cutoff")
 
     def where(self, chosen: Array) -> "Days":
         """Return some of the days."""
@@ -92,7 +97,12 @@ def equal_good(days: Days) -> Weights:
 
 
 def simplex(days: Days) -> Weights:
-    """Shares with the lowest squared error: what the platform does."""
+    """Shares with the lowest squared error, windows counting alike: what the platform does."""
+    return Weights(simplex_weights(evened(days.errors, days.windows))[None])
+
+
+def simplex_pooled(days: Days) -> Weights:
+    """The same, each day counting alike, so that a hard window counts for more."""
     return Weights(simplex_weights(days.errors)[None])
 
 
@@ -102,7 +112,7 @@ def simplex_clipped(days: Days) -> Weights:
 
 
 def simplex_half(days: Days) -> Weights:
-    """Half-way from those to equal shares of the good members."""
+    """Half-way from the platform's to equal shares of the good members."""
     return Weights((simplex(days).shares + equal_good(days).shares) / 2)
 
 
@@ -135,8 +145,8 @@ def stacking(days: Days) -> Weights:
 COMBINATIONS: Mapping[str, Callable[[Days], Weights]] = {
     combination.__name__: combination
     for combination in (
-        best_single, equal, equal_good, simplex, simplex_clipped, simplex_half, simplex_by_week,
-        stacking,
+        best_single, equal, equal_good, simplex, simplex_pooled, simplex_clipped, simplex_half,
+        simplex_by_week, stacking,
     )
 }  # fmt: skip
 
@@ -170,10 +180,9 @@ def run(backtest: pd.DataFrame) -> pd.DataFrame:
 
 def out_of_fold(days: Days, fit: Callable[[Days], Weights]) -> Array:
     """Return the combined log forecasts; each window's weights come from the other windows."""
-    cutoffs = days.forecasts.index.get_level_values("cutoff")
-    combined = np.zeros(len(cutoffs))
-    for cutoff in cutoffs.unique():
-        own = np.asarray(cutoffs == cutoff)
+    combined = np.zeros(len(days.windows))
+    for cutoff in days.windows.unique():
+        own = np.asarray(days.windows == cutoff)
         # Of a single window there are no others; equal weights have seen none at all.
         weights = equal(days) if own.all() else fit(days.where(~own))
         combined[own] = weights.combine(days.where(own))

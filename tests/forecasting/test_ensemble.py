@@ -15,6 +15,7 @@ from sales_assets.forecasting.ensemble import (
     MODELS,
     Ensemble,
     combine,
+    evened,
     fit_weights,
     out_of_fold,
     spread,
@@ -117,6 +118,27 @@ def test_a_member_that_is_always_right_gets_everything(perfect):
     weights = fit_weights(generated(errors))
 
     assert weights[perfect] == pytest.approx(1)
+
+
+def test_one_window_that_nobody_could_know_does_not_decide_the_weights():
+    usual = generated({NAMES[0]: (0.0, 0.2), NAMES[1]: (0.0, 0.08)}, windows=3)
+    christmas = generated({NAMES[0]: (0.0, 0.4), NAMES[1]: (0.5, 0.4)}, seed=2, windows=1)
+    christmas[["cutoff", "date"]] -= pd.Timedelta(42, "D")
+
+    weights = fit_weights(pd.concat([usual, christmas]))
+
+    assert weights[NAMES[1]] > 0.6
+
+
+def test_errors_are_evened_window_by_window():
+    errors = np.array([[3.0, 4.0], [3.0, -4.0], [0.3, 0.4], [0.0, 0.0]])
+
+    even = evened(errors, pd.Index([1, 1, 2, 3]))
+
+    assert np.sqrt((even[:2] ** 2).mean()) == pytest.approx(1)
+    assert even[0] == pytest.approx(errors[0] / 12.5**0.5)
+    assert even[2] == pytest.approx(even[0])
+    assert even[3].tolist() == [0, 0]
 
 
 def test_weights_do_not_depend_on_the_order_of_the_rows():

@@ -26,6 +26,7 @@ from sales_assets.forecasting.ensemble_study import (
     simplex_by_week,
     simplex_clipped,
     simplex_half,
+    simplex_pooled,
     stacking,
 )
 
@@ -65,8 +66,9 @@ def with_errors(errors, weeks=None):
     """Return days with these log errors, shape (days, members)."""
     errors = np.asarray(errors, dtype=float)
     rng = np.random.default_rng(0)
-    sales = pd.Series(rng.normal(8.5, 0.4, len(errors)))
-    forecasts = pd.DataFrame(errors + sales.to_numpy()[:, None], columns=list("abc"))
+    window = pd.Index(np.repeat(pd.Timestamp("2014-01-05"), len(errors)), name="cutoff")
+    sales = pd.Series(rng.normal(8.5, 0.4, len(errors)), window)
+    forecasts = pd.DataFrame(errors + sales.to_numpy()[:, None], window, list("abc"))
     return Days(forecasts, sales, np.ones(len(errors)) if weeks is None else np.asarray(weeks))
 
 
@@ -84,6 +86,19 @@ def test_simplex_shares_are_the_platforms_own():
     shares = simplex(days_of(backtest)).shares[0]
 
     assert dict(zip(MEMBERS, shares, strict=True)) == ensemble.fit_weights(backtest)
+
+
+def test_pooled_shares_follow_the_hardest_window():
+    rng = np.random.default_rng(6)
+    usual = [rng.normal(0, [0.3, 0.1, 0.3], (400, 3)) for _ in range(3)]
+    hard = rng.normal(0, [0.5, 3.0, 3.0], (400, 3))
+    days = with_errors(np.concatenate([*usual, hard]))
+    windows = pd.Index(np.repeat(pd.date_range("2014-01-05", periods=4, freq="42D"), 400))
+    windows.name = "cutoff"
+    days = Days(days.forecasts.set_index(windows), days.sales.set_axis(windows), days.weeks)
+
+    assert simplex_pooled(days).shares[0, 0] > 0.8
+    assert simplex(days).shares[0, 1] > 0.5
 
 
 def test_half_way_shares_are_between_both():
