@@ -66,6 +66,8 @@ def judge(challenger: Manifest, champion: Manifest | None, tolerance: float) -> 
     rmspe = _pooled((window.days, window.rmspe) for window in own.values())
     beside = f"RMSPE {rmspe:.4f} against the baseline's {baseline:.4f}"
     beats_baseline = rmspe < baseline
+    if not beats_baseline:
+        beside += f" ({_where_not_beaten(own)})"
     if champion is None:
         worse = "" if beats_baseline else ", which it does not beat, but there is no other"
         return Verdict(True, f"no champion to compare it with; {beside}{worse}", not beats_baseline)
@@ -291,6 +293,12 @@ def _pooled(parts: Iterable[tuple[int, float]]) -> float:
     """Return the RMSPE over windows together, from the days and the RMSPE of each."""
     days, errors = np.array(list(parts)).T
     return float(np.sqrt(np.sum(days * errors**2) / np.sum(days)))
+
+
+def _where_not_beaten(windows: dict[str, Window]) -> str:
+    """Say in which windows the baseline forecast at least as well."""
+    lost = [cutoff for cutoff, window in windows.items() if window.rmspe >= window.baseline_rmspe]
+    return f"no lower in {len(lost)} of {len(windows)} windows, from {', '.join(lost)}"
 
 
 def _counted(windows: int) -> str:

@@ -91,6 +91,21 @@ def test_a_challenger_is_promoted_or_not(challenger, champion, is_promoted, reas
     assert verdict.is_warning is (champion is None and "no other" in verdict.reason)
 
 
+def test_the_verdict_names_the_windows_in_which_the_baseline_was_as_good():
+    windows = {
+        "2025-12-20": Window(100, 0.5, 0.2, "a"),
+        "2026-01-31": Window(100, 0.1, 0.2, "b"),
+        "2026-03-14": Window(100, 0.2, 0.2, "c"),
+    }
+    challenger = replace(an_ensemble(), windows=windows)
+
+    where = "(no lower in 2 of 3 windows, from 2025-12-20, 2026-03-14)"
+    assert where in judge(challenger, None, 0.02).reason
+    assert where in judge(challenger, challenger, 0.02).reason
+    good = replace(an_ensemble(), windows={"2026-01-31": windows["2026-01-31"]})
+    assert "windows, from" not in judge(good, None, 0.02).reason
+
+
 def test_errors_of_windows_count_by_their_days():
     long, short = Window(300, 0.1, 0.3, "a"), Window(100, 0.2, 0.3, "b")
     challenger = replace(an_ensemble(), windows={"2026-01-01": long, "2026-02-12": short})
