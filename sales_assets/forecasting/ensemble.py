@@ -141,7 +141,7 @@ def fit_weights(backtest: pd.DataFrame) -> dict[str, float]:
 
     With weights that sum to one the ensemble's error is the weighted sum of its members' errors,
     so the mean squared error is a quadratic form in their cross products, minimised on the
-    simplex. Windows count alike, however hard they were (`evened`).
+    simplex. A day counts the same in an easy window as in a hard one (`evened`).
 
     Args:
         backtest: Out-of-fold forecasts: model, cutoff, store_id, date, sales, forecast.
@@ -156,13 +156,14 @@ def fit_weights(backtest: pd.DataFrame) -> dict[str, float]:
 
 
 def evened(errors: NDArray[np.float64], windows: pd.Index) -> NDArray[np.float64]:
-    """Return errors over the root of their window's mean square, shape (rows, members).
+    """Return errors over their window's usual size, the median member's, shape (rows, members).
 
-    A chain's first Christmas, which no member could know, would otherwise decide for a year who
-    forecasts its ordinary weeks.
+    A chain's first Christmas, which no member could know, would otherwise decide, as long as it is
+    in the backtest, who forecasts ordinary weeks. The median keeps a member that failed in one
+    window from making that window small for all.
     """
-    squares = pd.Series((errors**2).mean(axis=1)).groupby(np.asarray(windows)).transform("mean")
-    size = np.sqrt(squares.to_numpy())
+    squares = pd.DataFrame(errors**2).groupby(np.asarray(windows)).transform("mean")
+    size = np.sqrt(squares.median(axis=1).to_numpy())
     return errors / np.where(size > 0, size, 1.0)[:, None]
 
 

@@ -96,19 +96,19 @@ def equal_good(days: Days) -> Weights:
     return Weights((good / good.sum())[None])
 
 
-def simplex(days: Days) -> Weights:
-    """Shares with the lowest squared error, windows counting alike: what the platform does."""
-    return Weights(simplex_weights(evened(days.errors, days.windows))[None])
-
-
 def simplex_pooled(days: Days) -> Weights:
-    """The same, each day counting alike, so that a hard window counts for more."""
+    """Shares with the lowest squared error, so that days of a hard window count for more."""
     return Weights(simplex_weights(days.errors)[None])
 
 
+def simplex(days: Days) -> Weights:
+    """The same, days of all windows counting alike: what the platform does."""
+    return _simplex(days, days.errors)
+
+
 def simplex_clipped(days: Days) -> Weights:
-    """The same, without the weight that a few wild days have in a squared error."""
-    return Weights(simplex_weights(np.clip(days.errors, -CLIPPED_AT, CLIPPED_AT))[None])
+    """The platform's, without the weight that a few wild days have in a squared error."""
+    return _simplex(days, np.clip(days.errors, -CLIPPED_AT, CLIPPED_AT))
 
 
 def simplex_half(days: Days) -> Weights:
@@ -117,7 +117,7 @@ def simplex_half(days: Days) -> Weights:
 
 
 def simplex_by_week(days: Days) -> Weights:
-    """Shares of their own for each week of the horizon."""
+    """The platform's, with shares of their own for each week of the horizon."""
     rows = []
     for week in range(1, int(days.weeks.max()) + 1):
         of_week = days.weeks == week
@@ -145,7 +145,7 @@ def stacking(days: Days) -> Weights:
 COMBINATIONS: Mapping[str, Callable[[Days], Weights]] = {
     combination.__name__: combination
     for combination in (
-        best_single, equal, equal_good, simplex, simplex_pooled, simplex_clipped, simplex_half,
+        best_single, equal, equal_good, simplex_pooled, simplex, simplex_clipped, simplex_half,
         simplex_by_week, stacking,
     )
 }  # fmt: skip
@@ -161,8 +161,8 @@ def run(backtest: pd.DataFrame) -> pd.DataFrame:
         One row a (combination, cutoff) with the columns `COLUMNS`; without a cutoff: all.
         `log_difference` is the mean squared error of logs less the chosen one's,
         `percent_difference` that of percentages; both with standard errors over stores and, in
-        the rows of all windows, over windows. `is_worse` goes by logs and stores. `weights` are
-        what the combination would be now.
+        the rows of all windows, over windows. `is_worse` goes by logs and stores. Scores take
+        each day for one, in hard windows too. `weights` are what the combination would be now.
     """
     forecasts, sales = wide(backtest)
     ahead = forecasts.index.get_level_values("date") - forecasts.index.get_level_values("cutoff")
@@ -199,6 +199,10 @@ def clustered_error(differences: Array, clusters: Array) -> float:
     if count < 2:
         return float("nan")
     return float(np.sqrt(count / (count - 1) * np.sum(sums**2)) / len(differences))
+
+
+def _simplex(days: Days, errors: Array) -> Weights:
+    return Weights(simplex_weights(evened(errors, days.windows))[None])
 
 
 def _sizes(days: Days) -> Array:

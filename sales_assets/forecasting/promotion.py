@@ -67,10 +67,10 @@ def judge(challenger: Manifest, champion: Manifest | None, tolerance: float) -> 
     beside = f"RMSPE {rmspe:.4f} against the baseline's {baseline:.4f}"
     beats_baseline = rmspe < baseline
     if not beats_baseline:
-        beside += f" ({_where_not_beaten(own)})"
+        beside += f", which was as good or better in {_lost(own)}"
     if champion is None:
-        worse = "" if beats_baseline else ", which it does not beat, but there is no other"
-        return Verdict(True, f"no champion to compare it with; {beside}{worse}", not beats_baseline)
+        other = "" if beats_baseline else "; it is published all the same, for there is no other"
+        return Verdict(True, f"no champion to compare it with; {beside}{other}", not beats_baseline)
     shared = _shared(own, champion.windows)
     if not shared:
         lead = "" if beats_baseline else "does not beat the baseline: "
@@ -150,7 +150,7 @@ def _by_hand(choice: Choice, present: Champion) -> Choice:
         champion=present.version,
         verdict=f"a champion was chosen by hand; {choice.verdict}",
         reason=f"{present.version} goes on, which was chosen by hand; {choice.challenger} stays a "
-        f"challenger ({choice.verdict}). `sales models promote newest` follows the newest again.",
+        f"challenger: {choice.verdict}. `sales models promote newest` follows the newest again.",
     )
 
 
@@ -295,10 +295,12 @@ def _pooled(parts: Iterable[tuple[int, float]]) -> float:
     return float(np.sqrt(np.sum(days * errors**2) / np.sum(days)))
 
 
-def _where_not_beaten(windows: dict[str, Window]) -> str:
-    """Say in which windows the baseline forecast at least as well."""
-    lost = [cutoff for cutoff, window in windows.items() if window.rmspe >= window.baseline_rmspe]
-    return f"no lower in {len(lost)} of {len(windows)} windows, from {', '.join(lost)}"
+def _lost(windows: dict[str, Window]) -> str:
+    """Say in which windows the baseline is not beaten."""
+    lost = [
+        cutoff for cutoff, window in windows.items() if not window.rmspe < window.baseline_rmspe
+    ]
+    return f"{len(lost)} of {len(windows)} windows (after {' and '.join(lost)})"
 
 
 def _counted(windows: int) -> str:

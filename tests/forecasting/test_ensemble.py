@@ -130,15 +130,47 @@ def test_one_window_that_nobody_could_know_does_not_decide_the_weights():
     assert weights[NAMES[1]] > 0.6
 
 
+def test_weights_are_as_good_as_the_best_of_a_grid_where_windows_differ():
+    easy = generated({NAMES[0]: (0.05, 0.1), NAMES[1]: (-0.1, 0.05)}, windows=1, stores=3)
+    hard = generated({NAMES[0]: (-0.3, 0.4), NAMES[1]: (0.6, 0.8)}, seed=2, windows=1, stores=7)
+    hard[["cutoff", "date"]] += pd.Timedelta(42, "D")
+
+    weights = fit_weights(pd.concat([easy, hard]))
+
+    def loss(share):
+        total = 0.0
+        for window in (easy, hard):
+            logs = {name: np.log(rows["forecast"]).to_numpy() for name, rows in
+                    window.groupby("model")}  # fmt: skip
+            sales = np.log(window.loc[window["model"] == NAMES[0], "sales"].to_numpy())
+            errors = [logs[name] - sales for name in NAMES[:2]]
+            usual = sum(float(np.mean(error**2)) for error in errors) / 2
+            for first, second in zip(*errors, strict=True):
+                total += (share * first + (1 - share) * second) ** 2 / usual
+        return total
+
+    best = min((share / 1000 for share in range(1001)), key=loss)
+    assert 0.05 < best < 0.95
+    assert weights[NAMES[0]] == pytest.approx(best, abs=0.001)
+
+
 def test_errors_are_evened_window_by_window():
     errors = np.array([[3.0, 4.0], [3.0, -4.0], [0.3, 0.4], [0.0, 0.0]])
 
     even = evened(errors, pd.Index([1, 1, 2, 3]))
 
-    assert np.sqrt((even[:2] ** 2).mean()) == pytest.approx(1)
     assert even[0] == pytest.approx(errors[0] / 12.5**0.5)
     assert even[2] == pytest.approx(even[0])
     assert even[3].tolist() == [0, 0]
+
+
+def test_a_member_that_failed_in_a_window_does_not_make_it_small_for_the_others():
+    errors = np.array([[3.0, 4.0, 900.0], [0.3, 0.4, 0.4]])
+
+    even = evened(errors, pd.Index([1, 2]))
+
+    assert even[0].tolist() == [0.75, 1, 225]
+    assert even[1].tolist() == pytest.approx([0.75, 1, 1])
 
 
 def test_weights_do_not_depend_on_the_order_of_the_rows():

@@ -99,11 +99,11 @@ def test_the_verdict_names_the_windows_in_which_the_baseline_was_as_good():
     }
     challenger = replace(an_ensemble(), windows=windows)
 
-    where = "(no lower in 2 of 3 windows, from 2025-12-20, 2026-03-14)"
+    where = "as good or better in 2 of 3 windows (after 2025-12-20 and 2026-03-14)"
     assert where in judge(challenger, None, 0.02).reason
     assert where in judge(challenger, challenger, 0.02).reason
     good = replace(an_ensemble(), windows={"2026-01-31": windows["2026-01-31"]})
-    assert "windows, from" not in judge(good, None, 0.02).reason
+    assert "as good or better" not in judge(good, None, 0.02).reason
 
 
 def test_errors_of_windows_count_by_their_days():
