@@ -127,6 +127,9 @@ def as_markdown() -> str:
         "the outcome; `quality/validation.html` in the home and the Dagster UI show it with rows",
         "that fail.",
         "",
+        "One more check is a query: `forecasts_explanations` warns of days whose explanation is",
+        "missing, or has parts that do not add up to the forecast.",
+        "",
         "Written by `python -m sales_assets.suites > docs/quality.md`.",
     ]
     for suite in SUITES:

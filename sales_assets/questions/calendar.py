@@ -151,16 +151,18 @@ def _seasons(rows: pd.DataFrame) -> str:
     around = rows[rows["slice"] == "around pay-day"]
     if not around.empty:
         best = around.loc[around["sales_effect"].idxmax()]
-        told.append(f"around pay-day sales are {_effect(best)} on {_day_of_month(best['value'])}")
+        told.append(f"around pay-day sales are {_effect(best)} {_day_of_month(best['value'])}")
     if not told:
         raise NoAnswerError("the history is too short for a season")
     return f"{_begun('; '.join(told))}."
 
 
 def _day_of_month(value: int) -> str:
+    if value > 0:
+        return f"on day {value} of a month"
     if value == 0:
-        return "the last day of a month"
-    return f"day {value} of a month" if value > 0 else f"the day {-value} before a month's last"
+        return "on the last day of a month"
+    return f"{-value} day{'' if value == -1 else 's'} before the last of a month"
 
 
 def _draw_seasons(rows: pd.DataFrame) -> Picture:

@@ -169,6 +169,23 @@ def test_pay_day_in_the_sample_is_found_where_it_was_put(of_sample: Ask) -> None
     assert lowest - 0.02 < expected < highest + 0.02
 
 
+@pytest.mark.parametrize(
+    ("day", "told"),
+    [
+        (3, "on day 3 of a month"),
+        (0, "on the last day of a month"),
+        (-1, "1 day before the last of a month"),
+        (-4, "4 days before the last of a month"),
+    ],
+)
+def test_the_strongest_day_around_pay_day_is_told_in_words(
+    of_real: Ask, day: int, told: str
+) -> None:
+    rows = of_real("season_effect")
+    others = (rows["slice"] == "around pay-day") & (rows["value"] != day)
+    assert answer("season_effect", rows[~others]).endswith(f" {told}.")
+
+
 def test_days_beside_a_closure_in_the_sample_are_found_where_they_were_put(
     of_sample: Ask,
 ) -> None:
