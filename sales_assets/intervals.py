@@ -63,7 +63,8 @@ def coverage(home: Home) -> dg.MaterializeResult:
     Slices (slice, value) are all days, horizon_week, store_type, is_promo, weekday (1 is Monday),
     the tenth of the stores with the largest errors, and the cutoff. Methods: conformal is what
     forecasts carry; constant_width and trees (the forest's, 1.96 deviations between trees) are
-    for comparison. Width is a share of the forecast, winkler and crps are of log sales.
+    for comparison. Width is a share of the forecast (width_eur: in EUR), winkler and crps are of
+    log sales.
     """
     with home.warehouse() as con:
         result = judging.run(
@@ -86,7 +87,7 @@ def coverage(home: Home) -> dg.MaterializeResult:
         metadata={
             **metadata,
             "ensemble": markdown_table(
-                ["method", "level", "days", "coverage", "width", "winkler", "crps"],
+                ["method", "level", "days", "coverage", "width", "width_eur", "winkler", "crps"],
                 overall.to_dict("records"),
             ),
             "chart": chart(charts.coverage(of_ensemble), "Coverage by horizon week and store type"),

@@ -15,7 +15,8 @@ WORST, OTHERS = "worst decile", "others"
 # Slices: all, horizon_week, store_type, is_promo, weekday, stores (by their error), cutoff.
 SLICES = ("all", "horizon_week", "store_type", "is_promo", "weekday", "stores", "cutoff")
 COLUMNS = [
-    "model", "method", "level", "slice", "value", "days", "coverage", "width", "winkler", "crps",
+    "model", "method", "level", "slice", "value",
+    "days", "coverage", "width", "width_eur", "winkler", "crps",
 ]  # fmt: skip
 
 
@@ -31,7 +32,8 @@ def run(backtest: pd.DataFrame, stores: pd.DataFrame, days: pd.DataFrame) -> pd.
 
     Returns:
         One row a (model, method, level, slice, value) with the columns `COLUMNS`: `width` is the
-        mean share of the forecast, `winkler` and `crps` are of log sales.
+        mean share of the forecast, `width_eur` the mean in EUR, `winkler` and `crps` are of log
+        sales.
     """
     judged = pd.concat(
         [backtest.assign(method=CONFORMAL), constant_width(backtest), trees(backtest)]
@@ -101,6 +103,7 @@ def _scores(days: pd.DataFrame, level: int) -> dict[str, float]:
         "days": len(days),
         "coverage": metrics.coverage(y, lower, upper),
         "width": float(np.mean((upper - lower) / days["forecast"].to_numpy())),
+        "width_eur": float(np.mean(upper - lower)),
         "winkler": metrics.winkler(y, lower, upper, level),
         "crps": float(days["crps"].mean()),
     }

@@ -76,7 +76,7 @@ def test_every_model_method_level_and_slice_has_a_row(table, backtest):
     assert methods["random_forest"] == {CONFORMAL, CONSTANT, TREES}
     assert set(table["slice"]) == set(SLICES)
     assert set(table.loc[table["slice"] == "weekday", "value"]) == set("1234567")
-    assert np.isfinite(table[["coverage", "width", "winkler", "crps"]]).all(axis=None)
+    assert np.isfinite(table[COLUMNS[6:]]).all(axis=None)
     for _, rows in table.groupby(["model", "method", "level", "slice"]):
         assert rows["days"].sum() == len(backtest) / 3
 
@@ -98,11 +98,12 @@ SLICED = [
 def test_a_slice_agrees_with_a_loop(table, backtest, days, model, level, name, value, belongs):
     promo = days.set_index(["store_id", "date"])["is_promo"].to_dict()
     own = [r for r in backtest.itertuples() if r.model == model and belongs(r, promo)]
-    inside = width = score = crps = 0.0
+    inside = width = euros = score = crps = 0.0
     for row in own:
         low, high = getattr(row, f"lo_{level}"), getattr(row, f"hi_{level}")
         inside += low <= row.sales <= high
         width += (high - low) / row.forecast
+        euros += high - low
         score += math.log(high / low)
         score += 2 / (1 - level / 100) * max(math.log(low / row.sales), 0)
         score += 2 / (1 - level / 100) * max(math.log(row.sales / high), 0)
@@ -112,9 +113,10 @@ def test_a_slice_agrees_with_a_loop(table, backtest, days, model, level, name, v
         (table["model"] == model) & (table["method"] == CONFORMAL) & (table["level"] == level)
         & (table["slice"] == name) & (table["value"] == value)
     ]  # fmt: skip
-    (said,) = chosen[["days", "coverage", "width", "winkler", "crps"]].to_dict("records")
+    (said,) = chosen[COLUMNS[5:]].to_dict("records")
     n = len(own)
-    expected = {"coverage": inside, "width": width, "winkler": score, "crps": crps}
+    widths = {"width": width, "width_eur": euros}
+    expected = {"coverage": inside, **widths, "winkler": score, "crps": crps}
     assert said == pytest.approx({"days": n, **{key: v / n for key, v in expected.items()}})
 
 

@@ -90,3 +90,35 @@ def test_without_rows_there_are_no_contributions(matrix):
 
     assert base == pytest.approx(own(boosted(matrix), matrix)[0], abs=1e-12)
     assert result.shape == (0, 5)
+
+
+def chained(features):
+    """Return flags of which one is set in each row, and a tree that asks for one after another."""
+    set_flag = np.repeat(np.arange(features), 20)
+    matrix = pd.DataFrame(np.eye(features, dtype="float32")[set_flag]).add_prefix("flag_")
+    params = {"num_leaves": features, "min_data_in_leaf": 1, "verbosity": -1, "num_threads": 1}
+    # Each flag is worth more than the next, so that it is the one to split by.
+    label = 1.3**-set_flag
+    booster = lightgbm.train(
+        {**params, "min_sum_hessian_in_leaf": 0, "feature_pre_filter": False},
+        lightgbm.Dataset(matrix, label=label),
+        num_boost_round=1,
+    )
+    return booster, matrix
+
+
+def test_a_path_of_many_features_is_explained():
+    booster, matrix = chained(30)
+    mean, contributions = own(booster, matrix)
+
+    base, result = grouped_contributions(booster, matrix, np.arange(30))
+
+    assert base == pytest.approx(mean, abs=1e-12)
+    np.testing.assert_allclose(result, contributions, atol=1e-12)
+
+
+def test_a_path_of_more_features_than_a_number_has_bits_is_refused():
+    booster, matrix = chained(64)
+
+    with pytest.raises(ValueError, match=r"a path of \d\d features in a tree of 64 leaves"):
+        grouped_contributions(booster, matrix, np.arange(64))
