@@ -16,11 +16,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from sales_assets import nixtla
+from sales_assets import statsforecast_models
 from sales_assets.errors import SalesError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LEVELS = (80, 95)
+# Columns of a table with intervals, the inner one first.
+BOUNDS = [f"{side}_{level}" for level in LEVELS for side in ("lo", "hi")]
 MAX_HORIZON = 56
 MODELS_FORM = (
     "a JSON list of one object or more is expected, each with the name of a statsforecast model "
@@ -79,7 +81,7 @@ class StatisticalSettings(_Group):
             if not isinstance(given, dict) or not isinstance(given.get("name"), str):
                 raise PydanticCustomError("models", MODELS_FORM)
             parameters = {key: value for key, value in given.items() if key != "name"}
-            if fault := nixtla.fault_of(given["name"], parameters):
+            if fault := statsforecast_models.fault_of(given["name"], parameters):
                 raise PydanticCustomError("models", "{fault}", {"fault": fault})
         return models
 

@@ -14,11 +14,11 @@ from sales_assets import warehouse
 from sales_assets.cleaned import clean_plan, clean_sales
 from sales_assets.forecasting import backtest as backtesting
 from sales_assets.forecasting import features, lstm
-from sales_assets.forecasting.conformal import BOUNDS
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, MODELS
 from sales_assets.forecasting.frames import KEYS, LABEL, Frames, anchors, read_frames
 from sales_assets.forecasting.reference import Reference
 from sales_assets.forecasting.windows import UNKNOWN_STORE, Inputs, sliding_windows
+from sales_assets.settings import BOUNDS
 from tests.conftest import load_and_clean
 
 # What came of a day, rather than what was known of it: these may change with later sales.
@@ -62,6 +62,22 @@ def changed(cutoff, source, settings, tmp_path_factory):
         clean_plan(con, settings)
         features.build_training(con, settings)
         yield read_frames(con, "features.training")
+
+
+def training_of(con, settings, change, **values):
+    """Return the training frames of the same cleaned tables after a change of them."""
+    with warehouse.in_memory(settings) as other:
+        for name in ("stores", "sales", "plan"):
+            other.register("delivered", con.sql(f"from cleaned.{name}").arrow())
+            other.execute(f"create table cleaned.{name} as from delivered")
+        other.execute(change, values)
+        features.build_training(other, settings)
+        return read_frames(other, "features.training")
+
+
+def asked_of(frames, cutoff):
+    """Return what is asked at a cutoff, without what came of it."""
+    return frames.asked_at(cutoff).rows.drop(columns=OUTCOMES).reset_index(drop=True)
 
 
 def until(frame, column, day):
@@ -135,24 +151,42 @@ def test_a_plan_further_ahead_than_the_horizon_changes_no_feature(
 ):
     """Four weeks, so that the horizon ends within runs of promotions, at their end and between."""
     cutoff = last_day - timedelta(days=84 - 7 * weeks_later)
-    with warehouse.in_memory(settings) as other:
-        for name in ("stores", "sales", "plan"):
-            other.register("delivered", con.sql(f"from cleaned.{name}").arrow())
-            other.execute(f"create table cleaned.{name} as from delivered")
-        other.execute(
-            "update cleaned.sales set is_promo = not is_promo, state_holiday = 'public',"
-            " is_school_holiday = not is_school_holiday, is_open = false where date > $plan_end",
-            {"plan_end": cutoff + timedelta(days=settings.horizon)},
-        )
-        features.build_training(other, settings)
-        after = read_frames(other, "features.training")
-
-    asked, other_asked = (
-        frames.asked_at(cutoff).rows.drop(columns=OUTCOMES).reset_index(drop=True)
-        for frames in (training, after)
+    after = training_of(
+        con,
+        settings,
+        "update cleaned.sales set is_promo = not is_promo, state_holiday = 'public',"
+        " is_school_holiday = not is_school_holiday, is_open = false where date > $plan_end",
+        plan_end=cutoff + timedelta(days=settings.horizon),
     )
+
+    asked, other_asked = (asked_of(frames, cutoff) for frames in (training, after))
     assert not asked.empty
     pd.testing.assert_frame_equal(asked, other_asked, check_exact=True)
+
+
+def test_what_a_store_begins_after_the_horizon_changes_no_feature(con, last_day, settings):
+    """A competitor and a recurring promotion: neither is known before the plan reaches them."""
+    cutoff = last_day - timedelta(days=84)
+    without = training_of(
+        con,
+        settings,
+        "update cleaned.stores set competition_distance_m = null, competition_open_since = null,"
+        " promo2_since = null, promo2_months = null",
+    )
+    later = training_of(
+        con,
+        settings,
+        "update cleaned.stores set competition_distance_m = 500, competition_open_since = $begin,"
+        " promo2_since = $begin, promo2_months = range(1, 13)",
+        begin=cutoff + timedelta(days=settings.horizon + 1),
+    )
+
+    asked, other_asked = (asked_of(frames, cutoff) for frames in (without, later))
+    assert not asked.empty
+    pd.testing.assert_frame_equal(asked, other_asked, check_exact=True)
+    a_week_later = asked_of(later, cutoff + timedelta(days=7))
+    begun = ["log_competition_distance", "competition_age_months", "promo2_age_weeks"]
+    assert a_week_later[begun].notna().all(axis=None)
 
 
 @pytest.mark.parametrize("name", MEMBERS)
@@ -270,10 +304,8 @@ def test_a_backtest_windows_forecasts_weights_and_intervals_never_saw_its_sales(
     pd.testing.assert_frame_equal(
         before.loc[both, ["h", "forecast"]], after.loc[both, ["h", "forecast"]], check_exact=True
     )
-    # The ensemble's bounds rest on windows that were in turn weighted by this one's sales.
-    members = both[both.get_level_values("model") != ENSEMBLE]
     pd.testing.assert_frame_equal(
-        before.loc[members, BOUNDS], after.loc[members, BOUNDS], check_exact=True
+        before.loc[both, BOUNDS], after.loc[both, BOUNDS], check_exact=True
     )
     assert (before.loc[both, "sales"] != after.loc[both, "sales"]).mean() > 0.99
     # The first window is weighted and bounded by the last one, so it does change.

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from sales_assets import nixtla
 from sales_assets.errors import SalesError
 from sales_assets.settings import LEVELS, Settings
+from sales_assets.statsforecast_models import NOT_SETTABLE, signatures
 
 
 @pytest.fixture(autouse=True)
@@ -268,9 +268,9 @@ def test_settings_are_loaded_without_statsforecast():
 def test_the_models_that_can_be_set_are_those_of_statsforecast():
     models = pytest.importorskip("statsforecast.models")
 
-    for name, signature in nixtla.signatures().items():
+    for name, signature in signatures().items():
         own = inspect.signature(getattr(models, name).__init__).parameters
-        assert set(signature.accepted) == set(own) - {"self", *nixtla.NOT_SETTABLE} - {
+        assert set(signature.accepted) == set(own) - {"self", *NOT_SETTABLE} - {
             "args", "kwargs"
         }, name  # fmt: skip
-    assert {"AutoARIMA", "AutoETS", "MSTL", "Theta", "TBATS"} <= set(nixtla.signatures())
+    assert {"AutoARIMA", "AutoETS", "MSTL", "Theta", "TBATS"} <= set(signatures())

@@ -13,7 +13,6 @@ from sales_assets.errors import SalesError
 from sales_assets.forecasting import frames as frames_module
 from sales_assets.forecasting import metrics
 from sales_assets.forecasting.conformal import (
-    BOUNDS,
     cross_calibrated,
     horizon_week,
     judged,
@@ -22,7 +21,7 @@ from sales_assets.forecasting.ensemble import MEMBERS, out_of_fold, with_spread
 from sales_assets.forecasting.frames import LABEL, Frames, feature_names
 from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_store import ENSEMBLE, fingerprint_of, library_versions
-from sales_assets.settings import LEVELS, Settings
+from sales_assets.settings import BOUNDS, LEVELS, Settings
 
 log = logging.getLogger("sales_assets.backtest")
 

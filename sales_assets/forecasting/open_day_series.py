@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.series_cache import Entry, SeriesCache
-from sales_assets.settings import LEVELS, StatisticalModel
+from sales_assets.settings import BOUNDS, LEVELS, StatisticalModel
 
 log = logging.getLogger("sales_assets.models")
 
@@ -124,7 +124,7 @@ def native_bounds(
         for store, frame in zip(stores, _in_shards(_bounds_of, work, threads), strict=True)
         if frame is not None
     ]
-    columns = ["store_id", "step", *_bound_names()]
+    columns = ["store_id", "step", *BOUNDS]
     return pd.concat(bounds)[columns] if bounds else pd.DataFrame(columns=columns, dtype="float64")
 
 
@@ -197,15 +197,15 @@ def _entry_of(values: NDArray[np.float64], model: StatisticalModel, h: int) -> E
     except Exception as error:
         return Entry(seasonal_naive(values, h), f"{type(error).__name__}: {error}")
     if path.shape != (h,) or not np.isfinite(path).all():
-        return Entry(seasonal_naive(values, h), "the forecast is not finite")
+        few = f"the forecast from {len(values)} open days is not finite"
+        return Entry(seasonal_naive(values, h), few)
     return Entry(path, "")
 
 
 def _bounds_of(
     values: NDArray[np.float64], models: tuple[StatisticalModel, ...], h: int
 ) -> pd.DataFrame | None:
-    names = _bound_names()
-    total = np.zeros((h, len(names)))
+    total = np.zeros((h, len(BOUNDS)))
     windows = min(CONFORMAL_WINDOWS, (len(values) - CONFORMAL_DAYS) // h)
     if windows < 2:
         return None
@@ -215,13 +215,9 @@ def _bounds_of(
         except Exception as error:
             log.debug("no native interval of %s: %s", model, error)
             return None
-        total += np.column_stack([said[name.replace("_", "-")] - said["mean"] for name in names])
+        total += np.column_stack([said[name.replace("_", "-")] - said["mean"] for name in BOUNDS])
     if not np.isfinite(total).all():
         return None
-    frame = pd.DataFrame(total / len(models), columns=names)
+    frame = pd.DataFrame(total / len(models), columns=BOUNDS)
     frame.insert(0, "step", np.arange(1, h + 1))
     return frame
-
-
-def _bound_names() -> list[str]:
-    return [f"{side}_{level}" for level in LEVELS for side in ("lo", "hi")]

@@ -19,7 +19,7 @@ from sales_assets.forecasting.lookup import Lookup
 from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.open_day_series import Series, forecast_paths, native_bounds
 from sales_assets.forecasting.series_cache import SeriesCache
-from sales_assets.settings import LEVELS, MAX_HORIZON, Settings, StatisticalSettings
+from sales_assets.settings import BOUNDS, MAX_HORIZON, Settings, StatisticalSettings
 
 log = logging.getLogger("sales_assets.models")
 
@@ -27,7 +27,6 @@ log = logging.getLogger("sales_assets.models")
 INTERVAL_STEPS = 42
 NAMED_STORES = 5
 PATH = ["store_id", "step"]
-BOUNDS = [f"{side}_{level}" for level in LEVELS for side in ("lo", "hi")]
 
 
 class Statistical(Member):

@@ -87,15 +87,18 @@ select
     is_school_holiday,
     weekday,
 
-    -- The store.
+    -- The store. What begins after the known plan is not known either.
     stores.store_type,
     stores.assortment,
-    cast(ln(1 + stores.competition_distance_m) as float) as log_competition_distance,
     cast(if(
-        stores.competition_open_since is null, null,
-        least((date - stores.competition_open_since) / 30.4, 60)
+        stores.competition_open_since > plan_end, null, ln(1 + stores.competition_distance_m)
+    ) as float) as log_competition_distance,
+    cast(if(
+        stores.competition_open_since <= plan_end,
+        least((date - stores.competition_open_since) / 30.4, 60), null
     ) as float) as competition_age_months,
-    cast((date - stores.promo2_since) / 7 as float) as promo2_age_weeks,
+    cast(if(stores.promo2_since <= plan_end, (date - stores.promo2_since) / 7, null) as float)
+        as promo2_age_weeks,
     cast(coalesce(
         stores.promo2_since <= date and list_contains(stores.promo2_months, month(date)), false
     ) as boolean) as is_promo2_month,

@@ -10,7 +10,7 @@ import pytest
 from sales_assets import warehouse
 from sales_assets.forecasting import backtest as backtesting
 from sales_assets.forecasting.backtest import COLUMNS, scores
-from sales_assets.forecasting.conformal import BOUNDS, cross_calibrated, horizon_week
+from sales_assets.forecasting.conformal import cross_calibrated, horizon_week
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, MODELS, out_of_fold
 from sales_assets.forecasting.features import (
     backtest_cutoffs,
@@ -19,7 +19,7 @@ from sales_assets.forecasting.features import (
     window_fingerprints,
 )
 from sales_assets.forecasting.frames import read_frames
-from sales_assets.settings import Settings
+from sales_assets.settings import BOUNDS, Settings
 
 KEYS = ["cutoff", "store_id", "date"]
 SLICE = ["cutoff", "horizon_week", "store_type"]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sales_assets.forecasting.backtest import cross_fitted_ensemble
-from sales_assets.forecasting.conformal import BOUNDS, cross_calibrated
+from sales_assets.forecasting.conformal import cross_calibrated
 from sales_assets.forecasting.coverage import (
     COLUMNS,
     CONFORMAL,
@@ -22,6 +22,7 @@ from sales_assets.forecasting.coverage import (
 )
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, with_spread
 from sales_assets.forecasting.random_forest import RandomForest
+from sales_assets.settings import BOUNDS
 
 STORES = pd.DataFrame({"store_id": range(1, 11), "store_type": list("aaaabbbccd")})
 

@@ -18,8 +18,8 @@ from sales_assets.forecasting.open_day_series import (
     series_key,
 )
 from sales_assets.forecasting.series_cache import Entry, SeriesCache
-from sales_assets.forecasting.statistical import BOUNDS, Statistical
-from sales_assets.settings import Settings, StatisticalModel
+from sales_assets.forecasting.statistical import Statistical
+from sales_assets.settings import BOUNDS, Settings, StatisticalModel
 
 TODAY = date(2026, 11, 22)
 H = 56
@@ -99,7 +99,7 @@ def test_a_series_that_a_model_refuses_fails_no_other(series):
 def test_a_model_without_a_finite_forecast_counts_as_failed(series):
     said = forecast_paths({1: series[1][:20]}, models(MEAN), H)
 
-    assert said.fallbacks["reason"].tolist() == ["the forecast is not finite"]
+    assert said.fallbacks["reason"].tolist() == ["the forecast from 20 open days is not finite"]
     np.testing.assert_array_equal(said.table["level"], seasonal_naive(series[1][:20], H))
 
 

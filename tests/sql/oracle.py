@@ -95,7 +95,7 @@ def expected_row(
         "state_holiday": today.state_holiday,
         "is_school_holiday": today.is_school_holiday,
         "weekday": day.isoweekday(),
-        **about_the_store(chain.stores[store_id], day),
+        **about_the_store(chain.stores[store_id], day, cutoff + timedelta(days=horizon)),
         **about_the_calendar(day),
         **about_the_plan(known, today, cutoff),
         **about_sales(past, today, cutoff),
@@ -113,10 +113,14 @@ def known_at(cutoff: date, days: list[Day], horizon: int) -> list[Day]:
     ]
 
 
-def about_the_store(store: dict[str, Any], day: date) -> dict[str, Any]:
-    """Attributes of the store, as of a day."""
+def about_the_store(store: dict[str, Any], day: date, plan_end: date) -> dict[str, Any]:
+    """Attributes of the store, as of a day; nobody knows of what begins after the plan's end."""
     distance_m = store["competition_distance_m"]
     opened, promo2_since = store["competition_open_since"], store["promo2_since"]
+    if opened is not None and opened > plan_end:
+        distance_m = opened = None
+    if promo2_since is not None and promo2_since > plan_end:
+        promo2_since = None
     return {
         "store_type": store["store_type"],
         "assortment": store["assortment"],

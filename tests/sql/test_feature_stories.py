@@ -151,6 +151,18 @@ STORIES = {
             25: {"competition_age_months": 0},
         },
     ),
+    "a competitor that opens after the plan's end is not known of": Story(
+        # The plan ends on 18 July.
+        attributes={
+            "CompetitionDistance": 1_500,
+            "CompetitionOpenSinceMonth": 8,
+            "CompetitionOpenSinceYear": 2014,
+        },
+        tells={
+            day: {"competition_age_months": None, "log_competition_distance": None}
+            for day in (1, 42)
+        },
+    ),
     "the age of a competitor is unknown where its opening is": Story(
         attributes={"CompetitionDistance": 1_500},
         tells={1: {"competition_age_months": None}},
@@ -172,6 +184,16 @@ STORIES = {
             10: {"is_promo2_month": True, "promo2_age_weeks": 0},
             25: {"is_promo2_month": False, "promo2_age_weeks": 15 / 7},
         },
+    ),
+    "a recurring promotion that begins after the plan's end is not known of": Story(
+        # Week 30 of 2014 begins on 21 July, three days after the plan's end.
+        attributes={
+            "Promo2": 1,
+            "Promo2SinceWeek": 30,
+            "Promo2SinceYear": 2014,
+            "PromoInterval": "Jan,Apr,Jul,Oct",
+        },
+        tells={day: {"is_promo2_month": False, "promo2_age_weeks": None} for day in (1, 42)},
     ),
     "a store without the recurring promotion has none": Story(
         tells={1: {"is_promo2_month": False, "promo2_age_weeks": None}}
