@@ -110,7 +110,7 @@ def sample(
 def refresh(source: Path | None, horizon: int | None, home: Path | None) -> None:
     """Load a delivery, learn, forecast and publish: the job that runs every week."""
     settings = Settings.choose(home=home, source=source, horizon=horizon)
-    from sales_assets.reading import print_choice, print_scores
+    from sales_assets.printing import print_choice, print_scores
     from sales_assets.runs import run_job
 
     run_job("weekly_refresh", settings)
@@ -139,7 +139,7 @@ def study(
     """
     settings = Settings.choose(home=home, studies__trials=trials, studies__minutes=minutes)
     chosen = [name for name in STUDIES if name in names] or [*STUDIES[:-1]]
-    from sales_assets.reading import print_study
+    from sales_assets.printing import print_study
     from sales_assets.runs import run_job
 
     run_job("studies", settings, [*chosen, "publish"])
@@ -153,7 +153,7 @@ def study(
 @home_option
 def query(sql: str, kind: str, home: Path | None) -> None:
     """Run SQL on the published results."""
-    from sales_assets.reading import print_query
+    from sales_assets.printing import print_query
 
     print_query(Settings.choose(home=home), sql, kind)
 
@@ -164,11 +164,11 @@ def query(sql: str, kind: str, home: Path | None) -> None:
 @home_option
 def insights(name: str | None, kind: str, home: Path | None) -> None:
     """List the questions that were answered, or print the answer called NAME."""
-    from sales_assets.reading import print_insight, print_insights
+    from sales_assets.printing import print_insight, print_insights
 
     settings = Settings.choose(home=home)
     if name is None:
-        print_insights(settings)
+        print_insights(settings, kind)
     else:
         print_insight(settings, name, kind)
 
@@ -192,7 +192,7 @@ def forecast(
     store: int | None, out: Path | None, kind: str, explain: bool, home: Path | None
 ) -> None:
     """Print the newest forecasts: of every store, or of one; as a table, the chain's days."""
-    from sales_assets.reading import print_explanations, print_forecast
+    from sales_assets.printing import print_explanations, print_forecast
 
     settings = Settings.choose(home=home)
     if explain:
@@ -210,7 +210,7 @@ def models() -> None:
 @home_option
 def list_(home: Path | None) -> None:
     """List every version with its scores, and what became of it and why."""
-    from sales_assets.reading import print_versions
+    from sales_assets.printing import print_versions
 
     print_versions(Settings.choose(home=home))
 
@@ -221,7 +221,7 @@ def list_(home: Path | None) -> None:
 @home_option
 def show(version: str | None, card: bool, home: Path | None) -> None:
     """Print what is recorded of VERSION, or of the champion, and what became of it."""
-    from sales_assets.reading import print_version
+    from sales_assets.printing import print_version
 
     print_version(Settings.choose(home=home), version, card=card)
 
@@ -258,10 +258,11 @@ def _change_champion(settings: Settings, change: Callable[[Any], Any]) -> None:
 
 @main.command()
 @click.option("--port", type=PORT, default=3000, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Others need --unprotected.")
+@click.option("--unprotected", is_flag=True, help="Open it to whoever reaches HOST, without a key.")
 @click.option("--source", type=click.Path(path_type=Path), help="What a refresh there loads.")
 @home_option
-def dev(port: int, host: str, source: Path | None, home: Path | None) -> None:
+def dev(port: int, host: str, unprotected: bool, source: Path | None, home: Path | None) -> None:
     """Open the Dagster UI on this machine, with the weekly schedule running."""
     settings = Settings.choose(home=home, source=source)
     # The UI's processes start elsewhere, so that paths must not depend on the directory.
@@ -270,7 +271,7 @@ def dev(port: int, host: str, source: Path | None, home: Path | None) -> None:
     )
     from sales_assets.runs import open_ui
 
-    open_ui(Settings.load(), host, port)
+    open_ui(Settings.load(), host, port, unprotected)
 
 
 @main.command()

@@ -255,7 +255,9 @@ def _rejected(settings: Settings) -> Iterator[Finding]:
 def _source(settings: Settings) -> Iterator[Finding]:
     if settings.source is None:
         yield Finding(
-            True, "SALES_SOURCE is not set: a scheduled refresh loads what is in incoming alone"
+            True,
+            "SALES_SOURCE is not set: a scheduled refresh loads nothing new; what is put into "
+            "incoming starts a refresh of its own",
         )
     elif not settings.source.exists():
         yield Finding(

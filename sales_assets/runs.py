@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
 from sales_assets import faults, leftovers
+from sales_assets.addresses import LOOPBACK, check_free
 from sales_assets.errors import HomeError, SalesError
 from sales_assets.lock import exclusive
 from sales_assets.settings import REPOSITORY, Settings
@@ -217,13 +217,26 @@ def _plain_about_records(settings: Settings) -> Iterator[None]:
         ) from error
 
 
-def open_ui(settings: Settings, host: str, port: int) -> None:
+def open_ui(settings: Settings, host: str, port: int, is_unprotected: bool = False) -> None:
     """Replace this process by the Dagster UI and daemon; the daemon runs the weekly schedule.
 
+    Args:
+        settings: The home.
+        host: Address to bind.
+        port: Port to bind.
+        is_unprotected: Whether an address that others reach is meant: the UI asks for no key.
+
     Raises:
-        SalesError: The home cannot be written, or nothing can be bound to the address.
+        SalesError: The home cannot be written, nothing can be bound to the address, or others
+            would reach it unasked.
     """
-    _check_free(host, port)
+    if host not in LOOPBACK and not is_unprotected:
+        raise SalesError(
+            "The UI asks for no key, and whoever reaches it can start runs and have files of this "
+            f"machine read. To open it on {host} all the same, add --unprotected; safer is a "
+            "tunnel (`ssh -L 3000:127.0.0.1:3000`)."
+        )
+    check_free(host, port)
     prepare_instance(settings)
     # A refresh under way holds the lock; then there is nothing to close.
     with suppress(SalesError), exclusive(settings), dg.DagsterInstance.get() as instance:
@@ -235,19 +248,6 @@ def open_ui(settings: Settings, host: str, port: int) -> None:
     command = [sys.executable, "-W", f"ignore:{SUPERSEDED}", "-m", "dagster", "dev"]
     command += ["--workspace", str(workspace)]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606
-
-
-def _check_free(host: str, port: int) -> None:
-    """Refuse an address that the UI could not have; its daemon would run on without it."""
-    try:
-        (family, kind, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise SalesError(
-            f"{host}:{port} cannot be bound: {error.strerror}; name another --port or --host."
-        ) from None
 
 
 def what_failed(events: Iterable[dg.DagsterEvent], settings: Settings) -> str:

@@ -76,7 +76,7 @@ async def _admin(request: Request) -> None:
 
 Answering = Annotated[Service, Depends(_service)]
 Ready = Annotated[Predictor, Depends(_ready)]
-StoreNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="The store's number.")]
+StoreNumber = Annotated[int, Path(ge=0, le=2**31 - 1, description="The store's number.")]
 router = APIRouter(responses=ANYWHERE)
 
 

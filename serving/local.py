@@ -6,7 +6,6 @@ import io
 import logging
 import os
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from sales_assets.addresses import LOOPBACK, check_free, in_url
 from sales_assets.errors import ReleaseError, SalesError
 from sales_assets.forecasting.release import FILE, Release
 from sales_assets.settings import Settings
@@ -36,7 +36,6 @@ ENVIRONMENT = {
     # Workers would otherwise yield to whatever else runs here.
     "RAY_worker_niceness": "0",
 }
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - bound only where someone says so
 LOGS = Path(tempfile.gettempdir(), "ray", "session_latest", "logs", "serve")
 START_S = 300
@@ -76,7 +75,7 @@ def serve_here(
             f"Without a key the service binds to 127.0.0.1 only, and not to {host}; add one by "
             "`sales keys add NAME`."
         )
-    _check_free(host, port)
+    check_free(host, port)
     os.environ.update(ENVIRONMENT)
     import ray
     from ray import serve as ray_serve
@@ -100,7 +99,7 @@ def serve_here(
         tell(f"Loading {release.version}, which knows sales up to {release.cutoff} …")
         _wait(_reachable(host), port, stop)
         if not stop.is_set():
-            tell(f"Ready: http://{_in_url(_reachable(host))}:{port}/ answers; Ctrl-C stops it.")
+            tell(f"Ready: http://{in_url(_reachable(host))}:{port}/ answers; Ctrl-C stops it.")
             if not Keys(settings.keys_path).all():
                 tell("No key is needed, as long as there are none; only this machine can ask.")
         stop.wait()
@@ -161,21 +160,5 @@ def _is_ready(host: str, port: int) -> bool:
         connection.close()
 
 
-def _check_free(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SalesError(
-                f"{_in_url(host)}:{port} cannot be bound: {error.strerror}; name another --port."
-            ) from None
-
-
 def _reachable(host: str) -> str:
     return "127.0.0.1" if host in EVERYWHERE else host
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -31,7 +31,7 @@ def _as_written(value: Any) -> Any:
 Day = Annotated[dt.date, BeforeValidator(_as_written), Field(examples=["2015-06-25"])]
 StateHoliday = Literal["none", "public", "easter", "christmas"]
 Level = Literal[80, 95]
-StoreId = Annotated[StrictInt, Field(ge=1, le=2**31 - 1, examples=[11])]
+StoreId = Annotated[StrictInt, Field(ge=0, le=2**31 - 1, examples=[11])]
 
 
 class _Request(BaseModel):

@@ -1,5 +1,6 @@
 """Who may ask: keys that are kept as hashes, and how often each of them may ask."""
 
+import fcntl
 import hashlib
 import hmac
 import json
@@ -7,12 +8,14 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
+from sales_assets.addresses import LOOPBACK, in_url
 from sales_assets.errors import SalesError
 
 Role = Literal["read", "admin"]
@@ -25,7 +28,7 @@ KEY_BYTES = 32
 
 ANONYMOUS = "anonymous"
 # How a browser or a command on this machine names it.
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LOCAL_HOSTS = tuple(in_url(host) for host in LOOPBACK)
 
 
 class AccessError(SalesError):
@@ -100,12 +103,13 @@ class Keys:
                 f"{name!r} is no name for a key; use up to 64 of a to z, 0 to 9, dot, dash and "
                 "underscore, a letter or digit first."
             )
-        present = self.all()
-        if any(key.name == name for key in present):
-            raise AccessError(f"There is a key named {name} already; revoke it first.")
         text = PREFIX + secrets.token_urlsafe(KEY_BYTES)
         created_at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._write([*present, Key(name, role, _hashed(text), created_at)])
+        with self._locked():
+            present = self.all()
+            if any(key.name == name for key in present):
+                raise AccessError(f"There is a key named {name} already; revoke it first.")
+            self._write([*present, Key(name, role, _hashed(text), created_at)])
         return text
 
     def revoke(self, name: str) -> None:
@@ -114,11 +118,12 @@ class Keys:
         Raises:
             AccessError: There is no such key.
         """
-        present = self.all()
-        if all(key.name != name for key in present):
-            known = ", ".join(key.name for key in present) or "none"
-            raise AccessError(f"There is no key named {name}; keys there are: {known}.")
-        self._write([key for key in present if key.name != name])
+        with self._locked():
+            present = self.all()
+            if all(key.name != name for key in present):
+                known = ", ".join(key.name for key in present) or "none"
+                raise AccessError(f"There is no key named {name}; keys there are: {known}.")
+            self._write([key for key in present if key.name != name])
 
     def owner(self, text: str) -> Key | None:
         """Return whose key that is, or nothing; the time it takes does not tell how near it was."""
@@ -138,8 +143,15 @@ class Keys:
             raise AccessError(f"{self.path} cannot be read: {error}.") from None
         return {key.name: key for key in keys}
 
-    def _write(self, keys: list[Key]) -> None:
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one process at a time read, change and write, so that no revoked key comes back."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _write(self, keys: list[Key]) -> None:
         fresh = self.path.with_suffix(".tmp")
         fresh.unlink(missing_ok=True)
         text = json.dumps([asdict(key) for key in keys], indent=2) + "\n"
@@ -197,7 +209,7 @@ class Access:
                 raise AccessDeniedError("A known key is needed: Authorization: Bearer KEY.")
             return Caller(owner.name, owner.role)
         # A page from elsewhere could otherwise give its own name this machine's address.
-        if re.sub(r":\d+$", "", host) not in LOOPBACK:
+        if re.sub(r":\d+$", "", host) not in LOCAL_HOSTS:
             raise AccessDeniedError("Without keys only 127.0.0.1 and localhost are answered.")
         return Caller(ANONYMOUS, "admin")
 

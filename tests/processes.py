@@ -12,7 +12,7 @@ CONTEXT.set_forkserver_preload(
         "great_expectations",
         "sales_assets.definitions",
         "sales_assets.doctor",
-        "sales_assets.reading",
+        "sales_assets.printing",
         "statsforecast",
         "tensorflow",
         "tests.faults.commands",

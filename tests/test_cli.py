@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sales_assets.cli import main
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.ensemble import MEMBERS
-from sales_assets.reading import print_forecast
+from sales_assets.printing import print_forecast
 from sales_assets.settings import Settings
 from tests.conftest import sales
 
@@ -64,6 +64,24 @@ def test_query_prints_a_table(home: Path) -> None:
     assert "a,b" in out
 
 
+def test_a_table_shows_what_was_delivered_as_it_is(home: Path) -> None:
+    """Square brackets are markup to Rich, and a null is nothing, whatever its type."""
+    sql = (
+        "select 'see [notes], [/b]' as \"x[i]\", null::integer as whole, null::date as day,"
+        " [1, null] as list"
+    )
+    out = sales("query", sql, "--home", home).stdout
+    assert "x[i]" in out
+    assert "see [notes], [/b]" in out
+    assert "NA" not in out
+
+
+def test_the_answers_can_be_had_as_json(home: Path) -> None:
+    answers = json.loads(sales("insights", "--format", "json", "--home", home).stdout)
+    assert [answer["place"] for answer in answers] == list(range(1, len(answers) + 1))
+    assert all(answer["answer"] for answer in answers)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -73,6 +91,9 @@ def test_query_prints_a_table(home: Path) -> None:
         (["insights", "nonsense"], "there are data_overview, "),
         (["forecast", "--store", "9999"], "no forecast for store 9999; there are 12 stores"),
         (["forecast", "--out", "x.xlsx"], "must end in .csv or .parquet"),
+        (["forecast", "--format", "json", "--out", "x.csv"], "x.csv is not json; its ending"),
+        (["forecast", "--format", "csv", "--out", "x.parquet"], "x.parquet is not csv"),
+        (["forecast", "--format", "kaggle", "--store", "1"], "leave out --store"),
         (["models", "show", "nonsense"], "no version 'nonsense'; versions there are"),
         (["models", "promote", "nonsense"], "no version 'nonsense'"),
         (["models", "rollback"], "no earlier champion"),
@@ -128,10 +149,21 @@ def test_the_ui_is_not_started_where_it_could_not_be_had(tmp_path: Path, host: s
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = sales("dev", "--host", host, "--port", port, "--home", tmp_path, check=False)
+        done = sales(
+            "dev", "--host", host, "--port", port, "--unprotected", "--home", tmp_path, check=False
+        )
     assert done.returncode == 1
     assert done.stderr.startswith(f"sales: {host}:{port} cannot be bound: ")
     assert done.stderr.endswith("; name another --port or --host.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_the_ui_is_not_opened_to_others_unless_that_is_said(tmp_path: Path, host: str) -> None:
+    done = sales("dev", "--host", host, "--home", tmp_path, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("sales: The UI asks for no key")
+    assert f"To open it on {host} all the same, add --unprotected" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -34,7 +34,7 @@ from tests.serving.conftest import (
         ({"instances": {}}, "instances"),
         ({"instances": [{"store_id": 3}]}, "instances.0.date"),
         ({"instances": [{"store_id": "3", "date": "2015-01-01"}]}, "instances.0.store_id"),
-        ({"instances": [{"store_id": 0, "date": "2015-01-01"}]}, "instances.0.store_id"),
+        ({"instances": [{"store_id": -1, "date": "2015-01-01"}]}, "instances.0.store_id"),
         ({"instances": [{"store_id": 3.5, "date": "2015-01-01"}]}, "instances.0.store_id"),
         ({"instances": [{"store_id": 3, "date": 20150101}]}, "instances.0.date"),
         ({"instances": [{"store_id": 3, "date": "2015-02-30"}]}, "instances.0.date"),

@@ -1,6 +1,7 @@
 """Keys are told once, kept as hashes, and refused from the moment they are revoked."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,19 @@ def test_the_file_is_whole_json_at_any_time(keys: Keys) -> None:
     keys.path.with_suffix(".tmp").write_text("left by a killed command")
     keys.add("two")
     assert [value["name"] for value in json.loads(keys.path.read_text())] == ["one", "two"]
+
+
+def test_keys_that_are_changed_at_once_are_all_changed(keys: Keys) -> None:
+    """Each thread has a view of its own, as each command has."""
+    for number in range(20):
+        keys.add(f"old-{number}")
+
+    def change(number: int) -> None:
+        own = Keys(keys.path)
+        own.add(f"new-{number}")
+        own.revoke(f"old-{number}")
+
+    with ThreadPoolExecutor(10) as threads:
+        list(threads.map(change, range(20)))
+
+    assert [key.name for key in keys.all()] == sorted(f"new-{number}" for number in range(20))

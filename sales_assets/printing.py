@@ -13,6 +13,7 @@ import duckdb
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sales_assets import faults
 from sales_assets.errors import SalesError
@@ -67,9 +68,12 @@ def print_query(settings: Settings, sql: str, kind: str) -> None:
             raise SalesError(faults.of_memory(reason, settings) or reason) from None
 
 
-def print_insights(settings: Settings) -> None:
+def print_insights(settings: Settings, kind: str) -> None:
     """List the questions with their answers."""
     with connect_snapshot(settings) as con:
+        if kind != "table":
+            _print(con.sql("from insights.answers order by place"), kind)
+            return
         answers = _answers(con)
     report = settings.reports / "insights.html"
     _print_table(answers[["name", "question", "answer"]], "`sales insights NAME` prints one")
@@ -98,9 +102,11 @@ def print_forecast(settings: Settings, store: int | None, out: Path | None, kind
     """Print or write the ensemble's newest forecasts.
 
     Raises:
-        SalesError: The store is unknown, the file's ending is not, or the plan of a submission
-            reaches beyond the horizon.
+        SalesError: The store is unknown, the file's ending is not or is another format's, or the
+            plan of a submission reaches beyond the horizon.
     """
+    if kind == "kaggle" and store is not None:
+        raise SalesError("A submission is of every row of test.csv; leave out --store.")
     with connect_snapshot(settings) as con:
         if store is not None:
             _check_store(con, store)
@@ -217,10 +223,12 @@ def _check_submission(con: duckdb.DuckDBPyConnection) -> None:
 def _print_or_write(relation: duckdb.DuckDBPyRelation, out: Path | None, kind: str) -> None:
     if out is None:
         _print(relation, kind)
-    elif out.suffix in (".csv", ".parquet"):
-        _write(relation, out)
-    else:
+    elif out.suffix not in (".csv", ".parquet"):
         raise SalesError(f"{out} must end in .csv or .parquet.")
+    elif kind not in ("table", out.suffix[1:]):
+        raise SalesError(f"{out} is not {kind}; its ending decides, so leave out --format.")
+    else:
+        _write(relation, out)
 
 
 def _print(relation: duckdb.DuckDBPyRelation, kind: str) -> None:
@@ -256,14 +264,17 @@ def _write(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
         raise SalesError(f"{path} cannot be written: {str(error).splitlines()[0]}") from None
 
 
-def _print_table(frame: pd.DataFrame, title: str | None = None) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    for name in frame.columns:
-        is_number = pd.api.types.is_numeric_dtype(frame[name])
-        table.add_column(str(name), justify="right" if is_number else "left")
-    decimals = [_decimals(frame[name]) for name in frame.columns]
+def _print_table(frame: pd.DataFrame, heading: str | None = None) -> None:
+    # As text, since what was delivered may look like Rich's markup.
+    title = Text(heading, style="bold") if heading else None
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for place, name in enumerate(frame.columns):
+        is_number = pd.api.types.is_numeric_dtype(frame.dtypes.iloc[place])
+        table.add_column(Text(str(name)), justify="right" if is_number else "left")
+    decimals = [_decimals(column) for _, column in frame.items()]
     for row in frame.head(TABLE_ROWS).itertuples(index=False):
-        table.add_row(*(_cell(value, places) for value, places in zip(row, decimals, strict=True)))
+        cells = (_cell(value, places) for value, places in zip(row, decimals, strict=True))
+        table.add_row(*map(Text, cells))
     # What is sent to a file or a pipe has no width that would cut it.
     console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
     console.print(table)
@@ -278,7 +289,7 @@ def _decimals(column: pd.Series) -> int:
 
 
 def _cell(value: object, decimals: int) -> str:
-    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
+    if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     if isinstance(value, pd.Timestamp):
         return str(value.date()) if value == value.normalize() else str(value)
