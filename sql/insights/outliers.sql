@@ -40,7 +40,7 @@ closures as (
 chain_days as (
     select
         date,
-        mode(is_promo) as is_promo,
+        avg(cast(is_promo as integer)) > 0.5 as is_promo,
         count(*) as stores,
         count(*) filter (where is_outlier and is_above) as flagged_above,
         count(*) filter (where is_outlier and is_below) as flagged_below

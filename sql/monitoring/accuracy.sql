@@ -33,8 +33,8 @@ judged as (
         horizon_week,
         store_type,
         date,
-        sales,
         is_planned and is_selling as is_judged,
+        cast(1e6 * sales as hugeint) as sales_millionths,
         cast(1e9 * ((sales - forecast) / nullif(sales, 0)) ** 2 as hugeint) as squared_billionths,
         cast(1e6 * forecast as hugeint) as forecast_millionths,
         cast(1e6 * abs(sales - forecast) as hugeint) as error_millionths,
@@ -55,10 +55,10 @@ select
     max(date) filter (where is_judged) as last_day,
     count(*) filter (where is_judged) as days,
     sqrt(avg(squared_billionths) filter (where is_judged) / 1e9) as rmspe,
-    sum(error_millionths) filter (where is_judged) / 1e6 / sum(sales) filter (where is_judged)
-        as wape,
-    sum(forecast_millionths) filter (where is_judged) / 1e6 / sum(sales) filter (where is_judged)
-    - 1 as bias,
+    sum(error_millionths) filter (where is_judged)
+    / sum(sales_millionths) filter (where is_judged) as wape,
+    sum(forecast_millionths) filter (where is_judged)
+    / sum(sales_millionths) filter (where is_judged) - 1 as bias,
     avg(is_in_80) filter (where is_judged) as coverage_80,
     avg(is_in_95) filter (where is_judged) as coverage_95,
     count(*) filter (where is_unplanned) as unplanned_days,

@@ -3,10 +3,14 @@
 with
 
 judged as (
+    -- Sums of whole numbers: threads add fractions in varying order, and the last bit would differ.
     select
-        *,
+        store_id,
+        cutoff,
         model = 'ensemble' as is_ensemble,
-        forecast - sales as error,
+        cast(1e9 * ((forecast - sales) / sales) ** 2 as hugeint) as squared_billionths,
+        cast(1e6 * (forecast - sales) as hugeint) as error_millionths,
+        cast(1e6 * sales as hugeint) as sales_millionths,
         cast(sales between lo_80 and hi_80 as integer) as is_in_80,
         cast(sales between lo_95 and hi_95 as integer) as is_in_95
     from models.backtest
@@ -17,12 +21,14 @@ select
     store_id,
     count(*) filter (where is_ensemble) as days,
     count(distinct cutoff) as windows,
-    sqrt(avg((error / sales) ** 2) filter (where is_ensemble)) as rmspe,
-    sum(abs(error)) filter (where is_ensemble) / sum(sales) filter (where is_ensemble) as wape,
-    sum(error) filter (where is_ensemble) / sum(sales) filter (where is_ensemble) as bias,
+    sqrt(avg(squared_billionths) filter (where is_ensemble) / 1e9) as rmspe,
+    sum(abs(error_millionths)) filter (where is_ensemble)
+    / sum(sales_millionths) filter (where is_ensemble) as wape,
+    sum(error_millionths) filter (where is_ensemble)
+    / sum(sales_millionths) filter (where is_ensemble) as bias,
     avg(is_in_80) filter (where is_ensemble) as coverage_80,
     avg(is_in_95) filter (where is_ensemble) as coverage_95,
-    sqrt(avg((error / sales) ** 2) filter (where not is_ensemble)) as baseline_rmspe
+    sqrt(avg(squared_billionths) filter (where not is_ensemble) / 1e9) as baseline_rmspe
 from judged
 group by store_id
 order by store_id

@@ -8,10 +8,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from sales_assets import warehouse
 from sales_assets.errors import ReleaseError
 from sales_assets.forecasting.manifest import Draft
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.forecasting.release import FILE, Release, write_release
+from sales_assets.settings import Settings
+from sales_assets.warehouse import read_sql
 
 
 @pytest.fixture
@@ -187,3 +190,23 @@ def test_names_that_lead_elsewhere_are_refused(
     (directory / FILE).write_text(json.dumps({**values, "data": data}))
     with pytest.raises(ReleaseError, match="names other files"):
         Release.read(directory).verified(directory)
+
+
+def test_what_is_released_of_many_forecasts_does_not_depend_on_threads(settings: Settings) -> None:
+    """Threads add in varying order, and sums of fractions would tell: the release's name, too."""
+    with warehouse.in_memory(settings.model_copy(update={"threads": 2})) as con:
+        con.execute("create schema if not exists models; select setseed(0.4)")
+        con.execute(
+            """
+            create or replace table models.backtest as
+            select
+                if(number % 2 = 0, 'ensemble', 'baseline') as model, date '2015-01-01' as cutoff,
+                number // 2 % 7 as store_id, 100 + 9000 * random() as sales,
+                100 + 9000 * random() as forecast, 50.0 as lo_80, 5000.0 as hi_80, 40.0 as lo_95,
+                8000.0 as hi_95
+            from range(800000) as numbers (number)
+            """
+        )
+        sql = read_sql("serving/accuracy")
+        found = {str(con.execute(sql).fetchall()) for _ in range(8)}
+    assert len(found) == 1
