@@ -10,7 +10,7 @@ from sales_assets.forecasting.features import data_fingerprint, last_sales_day
 from sales_assets.forecasting.frames import Frames, read_frames
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.forecasting.promotion import decide
-from sales_assets.metadata import describe
+from sales_assets.metadata import card, describe
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
 from sales_assets.warehouse import replace_table
 
@@ -53,6 +53,7 @@ def choice(home: Home) -> dg.MaterializeResult:
             "challenger": decided.challenger,
             "reason": decided.reason,
             "needs_a_look": decided.is_warning,
+            **card(store, store.manifest(ENSEMBLE, decided.version)),
             **{name: value for name, value in compared.items() if value is not None},
         }
     )

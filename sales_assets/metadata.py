@@ -9,6 +9,9 @@ import dagster as dg
 import duckdb
 from matplotlib.figure import Figure
 
+from sales_assets.forecasting.manifest import Manifest
+from sales_assets.forecasting.model_card import find_card
+from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.warehouse import count
 
 
@@ -45,6 +48,12 @@ def _lineage(
                 key = dg.AssetKey(table.split("."))
                 origins[name].append(dg.TableColumnDep(asset_key=key, column_name=name))
     return dg.TableColumnLineage({name: deps for name, deps in origins.items() if deps})
+
+
+def card(store: ModelStore, manifest: Manifest) -> dict[str, dg.MetadataValue[Any]]:
+    """Return a version's card as metadata; versions made before there were cards have none."""
+    text = find_card(store, manifest.name, manifest.version)
+    return {"card": dg.MetadataValue.md(text)} if text else {}
 
 
 def preview(con: duckdb.DuckDBPyConnection, table: str, rows: int = 20) -> dg.MetadataValue[Any]:

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from typing import Any
 
 import dagster as dg
 import duckdb
@@ -19,10 +18,8 @@ from sales_assets.forecasting.features import (
     window_fingerprints,
 )
 from sales_assets.forecasting.frames import feature_names, read_frames
-from sales_assets.forecasting.manifest import Manifest
-from sales_assets.forecasting.model_card import find_card
-from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
-from sales_assets.metadata import chart, describe, markdown_table
+from sales_assets.forecasting.model_store import ENSEMBLE
+from sales_assets.metadata import card, chart, describe, markdown_table
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
 from sales_assets.warehouse import replace_table, table_exists
 
@@ -152,12 +149,6 @@ def _overall_score(con: duckdb.DuckDBPyConnection, model: str) -> dict[str, floa
     return {str(name): float(value) for name, value in scores.iloc[0].items()}
 
 
-def _card(store: ModelStore, manifest: Manifest) -> dict[str, dg.MetadataValue[Any]]:
-    """Return a version's card as metadata; versions made before there were cards have none."""
-    card = find_card(store, manifest.name, manifest.version)
-    return {"card": dg.MetadataValue.md(card)} if card else {}
-
-
 def member_asset(name: str) -> dg.AssetsDefinition:
     """Return the asset that fits one member to everything known at the newest cutoff."""
 
@@ -191,7 +182,7 @@ def member_asset(name: str) -> dg.AssetsDefinition:
                 "seconds": time.perf_counter() - started,
                 **manifest.counts,
                 **manifest.scores,
-                **_card(home.models, manifest),
+                **card(home.models, manifest),
             }
         )
 
@@ -229,7 +220,7 @@ def ensemble(home: Home) -> dg.MaterializeResult:
             "point": settings.point,
             **{f"weight_{name}": share for name, share in weights.items()},
             **manifest.scores,
-            **_card(store, manifest),
+            **card(store, manifest),
         }
     )
 

@@ -15,9 +15,10 @@ import pandas as pd
 
 from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting import conformal, metrics
+from sales_assets.forecasting import point as point_module
 from sales_assets.forecasting.backtest import COLUMNS, member_fingerprint
 from sales_assets.forecasting.baseline import Baseline
-from sales_assets.forecasting.conformal import BOUNDS, calibrate
+from sales_assets.forecasting.conformal import calibrate
 from sales_assets.forecasting.ensemble import (
     MEMBERS,
     Ensemble,
@@ -33,14 +34,16 @@ from sales_assets.forecasting.model_card import (
     backtest_facts,
     champions_own,
     data_facts,
+    judged_sections,
     write_card,
 )
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore, fingerprint_of
 from sales_assets.forecasting.point import MEDIAN, factors
-from sales_assets.settings import Settings
+from sales_assets.settings import BOUNDS, Settings
 
 log = logging.getLogger("sales_assets.models")
 
+MADE_BY = (fit_weights, evened, simplex_weights, conformal, point_module)
 FORECAST_COLUMNS = ["cutoff", "store_id", "date", "model", "h", "forecast", *BOUNDS, "version"]
 
 
@@ -53,11 +56,13 @@ def fit_member(
     settings: Settings,
     scores: Mapping[str, float] | None = None,
     backtest: pd.DataFrame | None = None,
+    continues: str | None = None,
 ) -> tuple[Manifest, bool]:
     """Return a member fitted at the cutoff, and whether it had to be fitted now.
 
     A complete version with the same fingerprint is taken as it is. The backtest's scores are
-    recorded with a new one, and told in its card with the backtest itself.
+    recorded with a new one, and told in its card with the backtest itself, or with what the card
+    of the version tells that it continues.
     """
     member = MEMBERS[name]
     features = feature_names(frames.rows)
@@ -79,7 +84,13 @@ def fit_member(
         counts=fitted.counts,
     )
     judged = pd.DataFrame(columns=COLUMNS) if backtest is None else backtest
-    facts = Facts(member.about(), data_facts(known), judged, champions_own(store, name))
+    facts = Facts(
+        member.about(),
+        data_facts(known),
+        judged,
+        champions_own(store, name),
+        judged_sections(store, name, continues) if continues else {},
+    )
 
     def write(directory: Path) -> None:
         fitted.save(directory)
@@ -129,8 +140,8 @@ def compose(
         {name: manifest.fingerprint for name, manifest in members.items()},
         sorted(backtest["fingerprint"].unique()),
         point,
-        # What makes weights and bounds of the same backtest.
-        [inspect.getsource(part) for part in (fit_weights, evened, simplex_weights, conformal)],
+        # What makes weights, bounds and factors of the same backtest.
+        [inspect.getsource(part) for part in MADE_BY],
     )
     found = store.find(ENSEMBLE, fingerprint)
     if (

@@ -7,7 +7,7 @@ model reporting.
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +24,8 @@ log = logging.getLogger("sales_assets.models")
 CARD = "card.md"
 BASELINE = "baseline"
 WORST_STORES = 10
+# Sections that only a backtest can fill.
+JUDGED = ("Scores by window", "Worst stores")
 SCORES = ("rmspe", "mape", "wape", "bias", *(f"coverage_{level}" for level in LEVELS))
 
 # What holds of every model of the platform.
@@ -80,12 +82,14 @@ class Facts:
         data: What it learnt from, by name.
         backtest: The out-of-fold forecasts of all models (`backtest.run`); empty if not judged.
         champion: The present champion's version of the same model, if there is one.
+        judged: The sections `JUDGED` of a version that this one continues.
     """
 
     about: str
     data: Mapping[str, object]
     backtest: pd.DataFrame
     champion: Manifest | None = None
+    judged: Mapping[str, str] = field(default_factory=dict)
 
 
 def data_facts(known: Frames) -> dict[str, object]:
@@ -137,6 +141,19 @@ def find_card(store: ModelStore, name: str, version: str) -> str | None:
     return (store.root / name / version / CARD).read_text(encoding="utf-8")
 
 
+def judged_sections(store: ModelStore, name: str, version: str) -> dict[str, str]:
+    """Return what a version's card tells of its backtest, for one that continues it."""
+    sections = (find_card(store, name, version) or "").split("\n\n## ")[1:]
+    found = dict(section.strip().split("\n\n", 1) for section in sections)
+    whose = f"Of the version that this one continues, `{version}`."
+    return {
+        # What continues another itself tells of the first.
+        title: text if text.startswith("Of the version") else f"{whose}\n\n{text}"
+        for title, text in found.items()
+        if title in JUDGED
+    }
+
+
 def write_card(directory: Path, name: str, draft: Draft, facts: Facts) -> None:
     """Write the card into the directory of a version that is being saved."""
     (directory / CARD).write_text(card(name, draft, facts), encoding="utf-8")
@@ -148,9 +165,10 @@ def card(name: str, draft: Draft, facts: Facts) -> str:
     sections = {
         "Data": _facts({**facts.data, "fingerprint of the data": f"`{draft.data}`"}),
         "Parameters": _facts(draft.parameters),
-        "Scores": _scores(draft.scores, facts.champion),
+        "Scores": _scores(name, draft.scores, facts),
         "Scores by window": _windows(own, facts.backtest),
         "Worst stores": _worst_stores(own),
+        **facts.judged,
         "Known limits": "\n".join(f"- {limit}" for limit in (*MODEL_LIMITS.get(name, ()), *LIMITS)),
         "Features": ", ".join(f"`{feature}`" for feature in draft.features),
         "Members": _facts({key: f"`{own['version']}`" for key, own in draft.members.items()}),
@@ -169,20 +187,37 @@ def _facts(facts: Mapping[str, object]) -> str:
     return "\n".join(f"- {name}: {_plain(value)}" for name, value in facts.items())
 
 
-def _scores(scores: Mapping[str, float], champion: Manifest | None) -> str:
+def _scores(model: str, scores: Mapping[str, float], facts: Facts) -> str:
     if not scores:
         return "This version was not judged by a backtest."
     names = [name for name in SCORES if name in scores]
-    rows = [["this version", *(f"{scores[name]:.4f}" for name in names)]]
+    rows = [_row("this version", scores, names)]
     said = "Over all windows of the backtest; each forecast is one that never saw its answer."
-    if champion:
-        compared = (champion.scores.get(name) for name in names)
-        rows.append(["champion", *("" if value is None else f"{value:.4f}" for value in compared)])
+    baseline = facts.backtest[facts.backtest["model"] == BASELINE]
+    if model != BASELINE and len(baseline):
+        rows.append(_row(BASELINE, _overall(baseline), names))
+    if champion := facts.champion:
+        rows.append(_row("champion", champion.scores, names))
         said += (
             f" The champion's own is version `{champion.version}`, cutoff {champion.cutoff}, with "
             "the scores of its own backtest."
         )
     return f"{_table(['', *names], rows)}\n\n{said}"
+
+
+def _row(whose: str, scores: Mapping[str, float], names: Iterable[str]) -> list[str]:
+    return [whose, *(f"{scores[name]:.4f}" if name in scores else "" for name in names)]
+
+
+def _overall(days: pd.DataFrame) -> dict[str, float]:
+    y, f = days["sales"].to_numpy(), days["forecast"].to_numpy()
+    return {
+        "rmspe": metrics.rmspe(y, f),
+        "mape": metrics.mape(y, f),
+        "wape": metrics.wape(y, f),
+        "bias": metrics.bias(y, f),
+        **{f"coverage_{level}": _coverage(days, level) for level in LEVELS},
+    }
 
 
 def _windows(own: pd.DataFrame, backtest: pd.DataFrame) -> str:

@@ -18,7 +18,13 @@ from sales_assets.forecasting.champion import Champion, Choice
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.frames import Frames, feature_names
 from sales_assets.forecasting.manifest import Draft, Manifest, Window
-from sales_assets.forecasting.model_card import CARD, Facts, write_card
+from sales_assets.forecasting.model_card import (
+    CARD,
+    Facts,
+    data_facts,
+    judged_sections,
+    write_card,
+)
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore, fingerprint_of
 from sales_assets.settings import Settings
 
@@ -217,8 +223,10 @@ def fit_again(
         raise ModelStoreError(f"{', '.join(others)} learnt from other features than there are now.")
     recipes = {name: with_parameters(settings, name, member) for name, member in recorded.items()}
     members = {
-        name: fit_member(store, name, frames, cutoff, data, recipes[name], recorded[name].scores)[0]
-        for name in recorded
+        name: fit_member(
+            store, name, frames, cutoff, data, recipes[name], own.scores, continues=own.version
+        )[0]
+        for name, own in recorded.items()
     }
     if all(members[name].version == own["version"] for name, own in champion.members.items()):
         return champion
@@ -241,8 +249,10 @@ def fit_again(
     facts = Facts(
         "A champion that goes on: weights, intervals and scores are those of the version that it "
         "continues, its members are fitted to new data.",
-        {"continues": f"`{champion.version}`"},
+        {"continues": f"`{champion.version}`", **data_facts(frames.known_at(cutoff))},
         pd.DataFrame(columns=COLUMNS),
+        champion,
+        judged_sections(store, ENSEMBLE, champion.version),
     )
 
     def write(fresh: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting import backtest as backtesting
 from sales_assets.forecasting.bundle import FORECAST_COLUMNS, Bundle, compose, fit_member
-from sales_assets.forecasting.conformal import BOUNDS, add_intervals, calibrate
+from sales_assets.forecasting.conformal import add_intervals, calibrate
 from sales_assets.forecasting.ensemble import (
     ENSEMBLE,
     MEMBERS,
@@ -28,6 +28,7 @@ from sales_assets.forecasting.features import (
 from sales_assets.forecasting.frames import Frames, feature_names
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.forecasting.point import factors
+from sales_assets.settings import BOUNDS
 
 SCORES = {"rmspe": 0.15, "wape": 0.1}
 KEYS = ["cutoff", "store_id", "date"]

@@ -1,6 +1,7 @@
 """A card tells what a version is and is worth, is recorded with it, and changes nothing else."""
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -11,7 +12,6 @@ import pytest
 from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting import backtest as backtesting
 from sales_assets.forecasting.bundle import compose, fit_member
-from sales_assets.forecasting.conformal import BOUNDS
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, MODELS
 from sales_assets.forecasting.features import (
     backtest_cutoffs,
@@ -30,6 +30,8 @@ from sales_assets.forecasting.model_card import (
     find_card,
 )
 from sales_assets.forecasting.model_store import ModelStore, library_versions
+from sales_assets.forecasting.promotion import fit_again
+from sales_assets.settings import BOUNDS
 from tests.conftest import sales
 from tests.promoting import promoted
 
@@ -188,6 +190,39 @@ def test_the_worst_stores_are_the_worst_and_come_first():
     assert rows[0][1:] == ["10", f"{np.sqrt((0.1**2 + 0.2**2) / 2):.4f}", "40.0%", "40.0%"]
 
 
+def test_the_baseline_stands_beside_a_model_over_all_windows():
+    _, _, own, baseline, *rest = cells(section(a_card(), "Scores").split("\n\n")[0])
+    relative = np.sqrt(np.mean([(store / 12) ** 2 for store in range(1, 13)]))
+    rmspe = relative * np.sqrt((0.2**2 + 0.4**2) / 2)
+    assert own[0] == "this version"
+    assert baseline == ["baseline", f"{rmspe:.4f}", f"{0.3 * 13 / 24:.4f}", "0.4000"]
+    assert not rest
+    alone = card("baseline", DRAFT, Facts("What it is.", {}, a_backtest()))
+    assert "| baseline |" not in section(alone, "Scores")
+
+
+def test_what_goes_on_tells_the_backtest_of_what_it_continues(
+    fitted, tmp_path, training, cutoff, quick
+):
+    store = a_store(shutil.copytree(fitted[0].root, tmp_path / "models"))
+    first = fitted[1][ENSEMBLE]
+    again = fit_again(store, first, training, cutoff, "new", quick)
+    # What goes on once more still tells of the first.
+    once_more = fit_again(store, again, training, cutoff, "newer", quick)
+
+    for ensemble in (again, once_more):
+        versions = {ENSEMBLE: ensemble.version, "lightgbm": ensemble.members["lightgbm"]["version"]}
+        for name, version in versions.items():
+            continued = fitted[1][name]
+            text = find_card(store, name, version)
+            before = find_card(store, name, continued.version)
+            assert "stores: 12\n" in section(text, "Data")
+            for title in ("Scores by window", "Worst stores"):
+                whose, told = section(text, title).split("\n\n", 1)
+                assert whose == f"Of the version that this one continues, `{continued.version}`."
+                assert told == section(before, title)
+
+
 def test_a_model_without_a_baseline_to_compare_with_is_told_alone():
     _, _, *rows = cells(section(a_card(backtest=a_backtest(("lightgbm",))), "Scores by window"))
     assert [row[3:5] for row in rows] == [["", ""], ["", ""]]
@@ -199,7 +234,7 @@ def test_the_champion_stands_beside_a_new_version(fitted):
     assert "champion" not in a_card()
     champion = replace(manifests["lightgbm"], scores={"rmspe": 0.25, "wape": 0.3})
     told = section(a_card(champion=champion), "Scores")
-    head, _, own, theirs = cells(told.split("\n\n")[0])
+    head, _, own, _, theirs = cells(told.split("\n\n")[0])
     assert head == ["", "rmspe", "wape", "coverage_80"]
     assert own == ["this version", "0.1500", "0.1000", "0.8100"]
     assert theirs == ["champion", "0.2500", "0.3000", ""]
