@@ -66,7 +66,7 @@ def stores(home: Home) -> dg.MaterializeResult:
 
 @dg.asset(
     key=["cleaned", "sales"],
-    deps=[["raw", "sales"]],
+    deps=[["raw", "sales"], ["raw", "plan"]],
     description=headline("cleaned/sales"),
     group_name="cleaned",
     kinds={"duckdb", "sql"},

@@ -6,6 +6,7 @@ import dagster as dg
 
 from sales_assets import charts, warehouse
 from sales_assets.forecasting.bundle import Bundle
+from sales_assets.forecasting.ensemble import Ensemble
 from sales_assets.forecasting.explanations import explain
 from sales_assets.forecasting.frames import read_frames
 from sales_assets.forecasting.lightgbm import LightGBM
@@ -85,7 +86,7 @@ def latest(home: Home) -> dg.MaterializeResult:
     key=["forecasts", "explanations"],
     deps=[["forecasts", "daily"], ["features", "future"]],
     group_name="forecasts",
-    kinds={"python", "lightgbm"},
+    kinds={"duckdb", "lightgbm"},
     owners=OWNERS,
     pool=WRITER_POOL,
 )
@@ -101,9 +102,12 @@ def explanations(home: Home) -> dg.MaterializeResult:
         assert chosen is not None, "models/choice comes first"
         own = chosen.members[LightGBM.name]
         directory = store.verified(LightGBM.name, own["version"], own["manifest_sha256"])
+        factors = Ensemble.load(store.verified(ENSEMBLE, chosen.version)).factors
     with home.warehouse() as con:
         explained = explain(
-            LightGBM.load(directory, settings), read_frames(con, "features.future")
+            LightGBM.load(directory, settings),
+            read_frames(con, "features.future"),
+            factors.get(LightGBM.name, 1.0),
         ).assign(version=chosen.version)
         warehouse.replace_table(con, "forecasts.explanations", explained)
         metadata = describe(con, "forecasts.explanations", ("features.future",))

@@ -148,8 +148,9 @@ class Ingress:
             group for group, names in self.arguments.members.items() if LightGBM.name in names
         )
         ask = self.groups[group].explain
+        question = asked, predictor.ensemble.factors.get(LightGBM.name, 1.0)
         return await self._asked(
-            group, ask, predictor.release, (asked,), EXPLAIN_S, is_judged=False
+            group, ask, predictor.release, question, EXPLAIN_S, is_judged=False
         )
 
     async def renew(self) -> None:

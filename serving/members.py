@@ -52,9 +52,15 @@ class Members:
         """
         return await asyncio.to_thread(self._predict, release, asked, history)
 
-    async def explain(self, release: Release, asked: Frames) -> pd.DataFrame | None:
-        """Return what the forecasts of `lightgbm`, which is one of these, are made of."""
-        return await asyncio.to_thread(self._explain, release, asked)
+    async def explain(self, release: Release, asked: Frames, factor: float) -> pd.DataFrame | None:
+        """Return what the forecasts of `lightgbm`, which is one of these, are made of.
+
+        Args:
+            release: Whose member is asked.
+            asked: The rows.
+            factor: What its ensemble multiplies the member's forecasts by.
+        """
+        return await asyncio.to_thread(self._explain, release, asked, factor)
 
     def _predict(self, release: Release, rows: bytes, history: bytes) -> Said:
         asked, says = Frames(unpacked(rows), unpacked(history)), {}
@@ -66,9 +72,9 @@ class Members:
                 log.exception("%s gives no answer", name)
         return says
 
-    def _explain(self, release: Release, asked: Frames) -> pd.DataFrame | None:
+    def _explain(self, release: Release, asked: Frames, factor: float) -> pd.DataFrame | None:
         member = self._members(release).get(LightGBM.name)
-        return explain(member, asked) if isinstance(member, LightGBM) else None
+        return explain(member, asked, factor) if isinstance(member, LightGBM) else None
 
     def _members(self, release: Release) -> dict[str, Member]:
         """Return the release's members; those that cannot be loaded are left out for a while."""

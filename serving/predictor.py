@@ -54,7 +54,7 @@ class Answer:
     Attributes:
         forecasts: One row a (store_id, date, model), every coming day of each asked store, with
             the columns of `forecasts.daily`.
-        plan: One row a (store_id, date): the plan that was forecast.
+        plan: One row a (store_id, date): the plan that was forecast, and the row's anchor.
         degraded: Members that gave no answer.
     """
 
@@ -209,7 +209,7 @@ class Predictor:
         forecasts["version"] = self.release.version
         return Answer(
             forecasts,
-            asked.rows[["store_id", "date", *CHANGEABLE]],
+            asked.rows[["store_id", "date", *CHANGEABLE, "anchor"]],
             tuple(name for name in self.ensemble.weights if name not in present),
         )
 

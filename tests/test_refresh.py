@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -131,6 +132,20 @@ def test_another_point_takes_effect_without_fitting_a_member_again(
     assert (ratios != 1).all()
     assert ratios.groupby(before["model"]).agg(lambda of: of.max() - of.min()).max() < 1e-9
     assert (after["forecast"][~opened] == 0).all()
+    # What is explained is what is published.
+    explained = frame(
+        home_copy,
+        "select latest.forecast, explanations.forecast as explained, exp(ln(usual_day) + parts) as"
+        " product from forecasts.explanations as explanations join forecasts.latest as latest"
+        " using (store_id, date) join (select store_id, date, sum(log_contribution) as parts from"
+        " forecasts.explanation_parts group by all) using (store_id, date)"
+        " where model = 'lightgbm'",
+    )
+    assert len(explained) == (opened & (before["model"] == "lightgbm")).sum()
+    np.testing.assert_allclose(explained["explained"], explained["forecast"], rtol=1e-9)
+    np.testing.assert_allclose(explained["product"], explained["forecast"], rtol=1e-9)
+    summary = frame(home_copy, "from quality.summary").set_index("suite")
+    assert summary.loc["forecasts_explanations", ["met", "failing_rows"]].tolist() == [1, 0]
 
 
 def test_a_bad_delivery_stops_with_one_sentence_and_touches_nothing(

@@ -121,8 +121,8 @@ def test_the_cutoff_is_the_last_delivered_day(told: Rehearsal, week: int) -> Non
 
 @pytest.mark.parametrize("week", range(WEEKS + 1))
 def test_each_week_forecasts_every_store_day_and_model_once(told: Rehearsal, week: int) -> None:
-    # The store that opens is forecast once it has sold.
-    stores = STORES - (week < STORY.first_week)
+    # The store that opens is forecast once it is planned, a week before it sells.
+    stores = STORES - (week < STORY.first_week - 1)
     rows = told.ask(week, "from forecasts.latest")
     assert len(rows) == len(rows.drop_duplicates(["store_id", "date", "model"]))
     assert len(rows) == stores * HORIZON * len(MODELS)
@@ -180,6 +180,35 @@ def test_corrected_days_replace_the_wrong_ones(told: Rehearsal) -> None:
     cutoff = told.chain.until(week - 1)
     assert told.value(week, where, cutoff=cutoff) != pytest.approx(
         told.value(STORY.corrected_week, where, cutoff=cutoff), rel=0.01
+    )
+
+
+def test_a_store_is_forecast_from_the_week_that_its_opening_is_planned(told: Rehearsal) -> None:
+    store, before = STORY.opening, STORY.first_week - 1
+    rows = told.ask(
+        before, "from forecasts.latest where model = 'ensemble' and forecast > 0 order by date"
+    ).assign(width=lambda days: np.log(days["hi_80"] / days["lo_80"]))
+    own, others = rows[rows["store_id"] == store], rows[rows["store_id"] != store]
+    assert (
+        own["date"].tolist()
+        == told.ask(
+            before,
+            "select date from cleaned.plan where store_id = $store and is_open order by date",
+            store=store,
+        )["date"].tolist()
+    )
+    # Its level is not known: it is that of the chain, and the bounds say so.
+    usual = others.groupby("store_id")["forecast"].mean()
+    assert usual.min() < own["forecast"].mean() < usual.max()
+    assert own["width"].mean() > 1.5 * others.groupby("store_id")["width"].mean().max()
+    assert (
+        own["width"].mean()
+        > told.ask(
+            STORY.first_week,
+            "select avg(ln(hi_80 / lo_80)) as width from forecasts.latest"
+            " where model = 'ensemble' and forecast > 0 and store_id = $store",
+            store=store,
+        )["width"].item()
     )
 
 

@@ -17,11 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sales_assets.forecasting.lookup import Lookup
-from sales_assets.settings import LEVELS
+from sales_assets.settings import BOUNDS, LEVELS
 
 Array = NDArray[np.float64]
 
-BOUNDS = [f"{side}_{level}" for level in LEVELS for side in ("lo", "hi")]
 # A store's own scale counts as much as the chain's after this many days: as many as a window has,
 # since the days of one window have much in common.
 PRIOR_DAYS = 30
@@ -35,8 +34,10 @@ TYPICAL_SPREAD = 0.05
 # Members that agree by chance are no reason for certainty.
 SMALLEST_SPREAD = 0.01
 SMALLEST = 1e-9
-# The store of a model's calibration that stands in for stores without residuals.
+# The store of a model's calibration that stands in for stores without residuals, and the one for
+# stores that have never sold, whose level is a guess.
 ANY_STORE = -1
+NEW_STORE = -2
 
 
 def horizon_week(h: pd.Series) -> pd.Series:
@@ -71,12 +72,14 @@ class Predictive:
         weeks: What the horizon week multiplies it by.
         scores: Residuals over their scale, ascending.
         weights: How much each counts; the nearest window's days 1.
+        levels: How far each store's level is from the median store's, in logs, ascending.
     """
 
     stores: pd.Series
     weeks: pd.Series
     scores: Array
     weights: Array
+    levels: Array
 
     @classmethod
     def fit(cls, rows: pd.DataFrame, asked_at: pd.Timestamp, is_scaled: bool = True) -> Self:
@@ -106,10 +109,16 @@ class Predictive:
             others = (stores, weeks) if own.all() else _scales(days[~own], cutoff)
             scores[own] = days.loc[own, "residual"] / _scale(days[own], *others)
         order = np.argsort(scores, kind="stable")
-        return cls(stores, weeks, scores[order], _weights(days, asked_at)[order])
+        weights = _weights(days, asked_at)[order]
+        return cls(stores, weeks, scores[order], weights, _levels(rows))
 
     def bounds(self) -> pd.DataFrame:
-        """Return one row a (store_id, horizon_week): the scale and the columns `BOUNDS`."""
+        """Return one row a (store_id, horizon_week): the scale and the columns `BOUNDS`.
+
+        A store that has never sold is forecast at the level of the median store. What stores
+        differ by is added to the bounds of any store, as errors that know nothing of one another
+        add up: in squares.
+        """
         table = pd.MultiIndex.from_product(
             [self.stores.index, self.weeks.index], names=["store_id", "horizon_week"]
         ).to_frame(index=False)
@@ -119,7 +128,15 @@ class Predictive:
             lower = -_quantile(-self.scores[::-1], self.weights[::-1], share)
             table[f"lo_{level}"] = table["scale"] * lower
             table[f"hi_{level}"] = table["scale"] * _quantile(self.scores, self.weights, share)
-        return table
+        new = table[table["store_id"] == ANY_STORE].assign(store_id=NEW_STORE)
+        new["scale"] = np.hypot(new["scale"], np.abs(self.levels).mean())
+        once = np.ones(len(self.levels))
+        for level in LEVELS:
+            share = (1 + level / 100) / 2
+            lower = _quantile(-self.levels[::-1], once, share)
+            new[f"lo_{level}"] = -np.hypot(new[f"lo_{level}"], lower)
+            new[f"hi_{level}"] = np.hypot(new[f"hi_{level}"], _quantile(self.levels, once, share))
+        return pd.concat([table, new], ignore_index=True)
 
     def crps(self, rows: pd.DataFrame) -> Array:
         """Return each day's continuous ranked probability score, of log sales; lower is better.
@@ -155,7 +172,8 @@ def calibrate(backtest: pd.DataFrame, asked_at: pd.Timestamp | None = None) -> p
 
     Returns:
         One row a (model, store_id, horizon_week) with the scale and the columns `BOUNDS`, for a
-        day of typical disagreement; `store_id` -1 serves stores that the backtest has not seen.
+        day of typical disagreement; `store_id` -1 serves stores that the backtest has not seen,
+        -2 those that have never sold.
     """
     at = backtest["cutoff"].max() if asked_at is None else asked_at
     return _bounds(_predictives(backtest, at))
@@ -177,6 +195,12 @@ def _bounds(predictives: dict[str, Predictive]) -> pd.DataFrame:
         table.insert(0, "model", model)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def _levels(rows: pd.DataFrame) -> Array:
+    levels = np.log(rows["sales"]).groupby(rows["store_id"].to_numpy()).mean()
+    ascending: Array = np.sort((levels - levels.median()).to_numpy())
+    return ascending
 
 
 def _weights(days: pd.DataFrame, asked_at: pd.Timestamp) -> Array:
@@ -250,7 +274,7 @@ class Bounds:
 
         Args:
             model: Who forecast.
-            store_id: For which store.
+            store_id: For which store, `NEW_STORE` for any that has never sold.
             h: How far ahead.
             forecast: What, in EUR.
             by: What `doubt_of` returned of the days.

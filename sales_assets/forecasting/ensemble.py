@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from sales_assets.forecasting.baseline import Baseline
-from sales_assets.forecasting.conformal import Bounds, doubt_of
+from sales_assets.forecasting.conformal import NEW_STORE, Bounds, doubt_of
 from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.lstm import LSTM
 from sales_assets.forecasting.member import Member
@@ -71,7 +71,8 @@ class Ensemble:
         are on each side as wide as the widest of its own and of theirs.
 
         Args:
-            rows: The rows that were asked for: cutoff, store_id, date, h and is_open.
+            rows: The rows that were asked for: cutoff, store_id, date, h, is_open, and anchor,
+                which a store that has never sold has none of.
             log_forecasts: What the members say of them, a column each, one member or more.
 
         Returns:
@@ -89,7 +90,8 @@ class Ensemble:
         h = np.tile(rows["h"].to_numpy(), len(models))
         forecast = np.where(is_open, np.exp(says), 0.0).ravel()
         by = np.tile(doubt_of(spread(log_forecasts.to_numpy())), len(models))
-        bounds = self._bounds.of(model, keys["store_id"], h, forecast, by)
+        store = np.where(rows["anchor"].isna(), NEW_STORE, rows["store_id"])
+        bounds = self._bounds.of(model, np.tile(store, len(models)), h, forecast, by)
         if set(weights) != set(self.weights):
             used = [models.index(name) for name, weight in weights.items() if weight > 0]
             bounds = _widened(forecast.reshape(says.shape), bounds, used)

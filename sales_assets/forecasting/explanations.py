@@ -70,12 +70,13 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 SMALLEST_TOLD = 1.5
 
 
-def explain(member: LightGBM, asked: Frames) -> pd.DataFrame:
+def explain(member: LightGBM, asked: Frames, factor: float = 1.0) -> pd.DataFrame:
     """Return why the member forecasts what it does, for each asked day that is open.
 
     Args:
         member: The fitted member.
         asked: Rows of one cutoff, with the history up to it.
+        factor: What the ensemble multiplies the member's median by (`point.factors`).
 
     Returns:
         One row a (cutoff, store_id, date) with the columns `COLUMNS`. `forecast` and `usual_day`
@@ -95,6 +96,7 @@ def explain(member: LightGBM, asked: Frames) -> pd.DataFrame:
         parts += added / len(member.boosters)
         # The mean says nothing of the day; it belongs to what the models hold of the level.
         parts["level_and_trend"] += mean / len(member.boosters)
+    parts["level_and_trend"] += math.log(factor)
     result = rows[["cutoff", "store_id", "date"]].assign(
         forecast=np.exp(usual_day + parts.sum(axis=1)), usual_day=np.exp(usual_day)
     )

@@ -151,9 +151,10 @@ class LSTM(Member):
         The last horizon is held back to choose the number of epochs, then learnt as well.
         """
         rows = known.rows[known.rows["anchor"].notna()]
-        self.inputs = Inputs.learn(rows)
         self.reference = Reference.fit(Frames(rows, known.history), cutoff)
         rows = _sampled(rows, self.parameters.windows, self.settings.seed)
+        # A store of which no window is drawn would keep a place that was never learnt.
+        self.inputs = Inputs.learn(rows)
         learnt = Frames(rows, known.history)
         windows = self._windows(learnt, self.reference.at(rows))
         seeds = range(self.settings.seed, self.settings.seed + self.parameters.seeds)

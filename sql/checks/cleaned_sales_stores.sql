@@ -1,5 +1,5 @@
--- One row a store that has delivered sales: whether its calendar is whole and its sales are all
--- there. `has_newest_week` is null for a store that delivered nothing in the week before, so that
+-- One row a store that has delivered sales or is planned: whether its calendar is whole and its
+-- sales are all there. `has_newest_week` is null for a store that delivered nothing in the week before, so that
 -- one that has closed for good is told of once.
 with
 
@@ -35,7 +35,7 @@ select
     case when delivered.delivers_week_before then delivered.delivers_newest_week end
         as has_newest_week
 from delivered
-cross join span
 full join cleaned_days using (store_id)
+cross join span
 left join cleaned.stores as stores using (store_id)
 order by store_id

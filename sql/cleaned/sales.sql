@@ -11,14 +11,21 @@ days as (
     from span
 ),
 
+stores as (
+    select store_id from raw.sales
+    union
+    -- A store that is yet to open is planned before it sells: absent on all days until then.
+    select plan.store_id from raw.plan as plan cross join span where plan.date > span.last_day
+),
+
 calendar as (
     select stores.store_id, days.date
-    from (select distinct store_id from raw.sales) as stores
+    from stores
     cross join days
 ),
 
 chain_promotions as (
-    select date, mode(is_promo) as is_promo from raw.sales group by date
+    select date, avg(cast(is_promo as integer)) > 0.5 as is_promo from raw.sales group by date
 ),
 
 delivered as (

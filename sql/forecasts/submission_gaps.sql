@@ -1,5 +1,5 @@
--- One row: how many rows the delivered test.csv asks for after the cutoff, and how many of them
--- have no forecast.
+-- One row: how many rows the test.csv that came last asks for after the cutoff, and how many of
+-- them have no forecast.
 with
 
 answers as (
@@ -18,4 +18,6 @@ select
 from raw.plan as plan
 cross join span
 left join answers using (store_id, date)
-where plan.id is not null and plan.date > span.cutoff
+where
+    plan.id is not null and plan.date > span.cutoff
+    and plan.load_id = (select max(load_id) from raw.plan where id is not null)

@@ -1,7 +1,8 @@
 -- One row a store and selling day: how far its sales and customers, in logs, are from the usual day
 -- of that store with the same weekday and promotion, within 13 weeks either way; the day itself is
--- no part of what it is compared with. Usual are days on which no state holiday lies within a week, outside December and the first week of January. A
--- residual is against all days of the store with that weekday and promotion, whenever they were.
+-- no part of what it is compared with. A day is usual if no state holiday lies within a week of it,
+-- outside December and the first week of January. A residual is against all days of the store with
+-- that weekday and promotion, whenever they were.
 with
 
 selling_days as (

@@ -252,3 +252,26 @@ def test_a_blank_open_in_the_plan_is_what_is_usual_but_closed_on_holidays(
 
     assert one("plan", "is_open, is_open_inferred, is_derived", 1, day) == (is_open, True, False)
     assert dates_where(con, "is_open_inferred") == [day]
+
+
+STORES = pd.DataFrame({"Store": [1, 2], "StoreType": "a", "Assortment": "a"})
+
+
+def test_a_store_that_is_planned_before_it_sells_is_planned_as_delivered(clean, con):
+    clean(days_of((1,)), stores=STORES, plan=planned((1, 2), days=14))
+
+    assert dates_where(con, "is_open", 2) == dates_where(con, "is_open", 1) != []
+    history = con.execute(
+        "select count(*), bool_and(is_absent), bool_or(is_open), sum(sales) from cleaned.sales"
+        " where store_id = 2"
+    ).fetchall()
+    assert history == [(70, True, False, 0)]
+
+
+def test_a_store_whose_planned_opening_has_passed_without_sales_is_no_store(clean, con):
+    """Nobody has sent anything of it, and its plan has ended."""
+    past = planned((2,), first=MONDAY + timedelta(days=50), days=14)
+    clean(days_of((1,)), stores=STORES, plan=past)
+
+    assert con.execute("select distinct store_id from cleaned.plan").fetchall() == [(1,)]
+    assert con.execute("select distinct store_id from cleaned.sales").fetchall() == [(1,)]

@@ -9,8 +9,8 @@ import pytest
 
 from sales_assets.forecasting.conformal import (
     ANY_STORE,
-    BOUNDS,
     HALF_LIFE_DAYS,
+    NEW_STORE,
     SPREAD_POWER,
     TYPICAL_SPREAD,
     Predictive,
@@ -20,6 +20,7 @@ from sales_assets.forecasting.conformal import (
     crps_of_sample,
     horizon_week,
 )
+from sales_assets.settings import BOUNDS
 
 QUIET, NOISY = (1, 2, 3), (11, 12, 13)
 SPREAD = dict.fromkeys(QUIET, 0.08) | dict.fromkeys(NOISY, 0.2)
@@ -126,13 +127,13 @@ def test_the_scale_of_a_store_is_drawn_towards_the_chains_where_it_has_few_days(
     assert table.loc[ANY_STORE, "scale"] == pytest.approx(np.quantile([store_1, store_2], 0.9))
 
 
-def test_every_model_store_and_week_has_bounds_and_so_has_any_store():
+def test_every_model_store_and_week_has_bounds_and_so_have_any_and_a_new_store():
     table = calibrate(generated(seed=1, models=("baseline", "ensemble")))
 
     expected = {
         (model, store, week)
         for model in ("baseline", "ensemble")
-        for store in (*SPREAD, ANY_STORE)
+        for store in (*SPREAD, ANY_STORE, NEW_STORE)
         for week in range(1, 7)
     }
     assert set(zip(table["model"], table["store_id"], table["horizon_week"], strict=True)) == (
@@ -150,7 +151,8 @@ def test_each_model_has_its_own_bounds():
         ]
     )
     width = calibrate(backtest).assign(width=lambda table: table["hi_80"] - table["lo_80"])
-    mean = width.groupby("model")["width"].mean()
+    # What stores differ by is the same for whoever forecasts a new one.
+    mean = width[width["store_id"] != NEW_STORE].groupby("model")["width"].mean()
 
     assert mean["baseline"] == pytest.approx(4 * mean["lightgbm"])
 
@@ -196,6 +198,42 @@ def test_a_store_without_residuals_is_treated_as_a_noisy_one():
 
     assert table[QUIET[0]].max() < table[ANY_STORE].min()
     assert table[ANY_STORE][1] <= max(table[store][1] for store in NOISY)
+
+
+def test_a_store_that_never_sold_has_intervals_as_wide_as_stores_differ():
+    """Each of 60 stores is new to the others in turn, and forecast at the level of the median."""
+    rng = np.random.default_rng(4)
+    backtest = generated(seed=3, windows=3, spread=dict.fromkeys(range(1, 61), 0.08))
+    levels = pd.Series(rng.normal(8.7, 0.35, 60), index=range(1, 61))
+    error = np.log(backtest["sales"] / backtest["forecast"])
+    level = backtest["store_id"].map(levels)
+    backtest = backtest.assign(forecast=np.exp(level), sales=np.exp(level + error))
+    shares = {(store, bound): [] for store in (ANY_STORE, NEW_STORE) for bound in (80, 95)}
+    for hidden in levels.index:
+        is_hidden = backtest["store_id"] == hidden
+        typical = np.exp(levels.drop(hidden).median())
+        asked = backtest[is_hidden].assign(forecast=typical)
+        calibration = calibrate(backtest[~is_hidden])
+        for store in (ANY_STORE, NEW_STORE):
+            judged = add_intervals(asked.assign(store_id=store), calibration)
+            for level in (80, 95):
+                shares[store, level].append(covered(judged, level).mean())
+
+    found = {key: float(np.mean(values)) for key, values in shares.items()}
+    assert found[NEW_STORE, 80] == pytest.approx(0.80, abs=0.05)
+    assert found[NEW_STORE, 95] == pytest.approx(0.95, abs=0.03)
+    assert found[ANY_STORE, 80] < 0.5
+
+
+def test_all_that_an_older_calibration_knows_of_a_new_store_is_any_store():
+    calibration = calibrate(generated(seed=1))
+    older = calibration[calibration["store_id"] != NEW_STORE]
+    asked = pd.DataFrame({"model": "baseline", "store_id": [NEW_STORE], "h": 3, "forecast": 900.0})
+
+    judged = add_intervals(asked, older)[BOUNDS]
+
+    as_any = add_intervals(asked.assign(store_id=ANY_STORE), calibration)[BOUNDS]
+    pd.testing.assert_frame_equal(judged, as_any)
 
 
 @pytest.mark.parametrize("h", [43, 49, 50, 56])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sales_assets.forecasting.conformal import calibrate
+from sales_assets.forecasting.conformal import ANY_STORE, NEW_STORE, calibrate, doubt_of
 from sales_assets.forecasting.ensemble import (
     ENSEMBLE,
     MEMBERS,
@@ -266,6 +266,34 @@ def test_a_version_without_factors_forecasts_the_median(tmp_path):
     (tmp_path / "factors.json").unlink()
 
     assert Ensemble.load(tmp_path).factors == {}
+
+
+def test_only_a_store_without_any_sales_has_the_intervals_of_a_new_one():
+    backtest = generated(dict.fromkeys(NAMES, (0.0, 0.1)))
+    backtest = pd.concat([backtest, out_of_fold(backtest)])
+    ensemble = Ensemble(fit_weights(backtest[backtest["model"] != ENSEMBLE]), calibrate(backtest))
+    rows = pd.DataFrame(
+        {
+            "cutoff": pd.Timestamp("2014-06-01"),
+            "store_id": [1, 98, 99],
+            "date": pd.Timestamp("2014-06-03"),
+            "h": 2,
+            "is_open": True,
+            "anchor": [8.5, 8.5, np.nan],
+        }
+    )
+    says = pd.DataFrame(dict.fromkeys(NAMES, [8.5] * 3)) + np.linspace(-0.05, 0.05, len(NAMES))
+
+    forecasts = ensemble.forecast(rows, says)
+
+    table = ensemble.calibration.query("model == 'ensemble' and horizon_week == 1")
+    bounds = table.set_index("store_id")[["lo_95", "lo_80", "hi_80", "hi_95"]]
+    own = forecasts[forecasts["model"] == ENSEMBLE].set_index("store_id")
+    by = doubt_of(np.array([says.iloc[0].std()]))[0]
+    for store, stands_in in ((1, 1), (98, ANY_STORE), (99, NEW_STORE)):
+        found = np.log(own.loc[store, bounds.columns].astype(float) / own.loc[store, "forecast"])
+        np.testing.assert_allclose(found, by * bounds.loc[stands_in])
+    assert (bounds.loc[NEW_STORE].abs() > bounds.loc[ANY_STORE].abs()).all()
 
 
 @pytest.mark.parametrize("members", [1, 2, 5])

@@ -16,12 +16,11 @@ from sales_assets.cleaned import clean_plan, clean_sales
 from sales_assets.errors import ModelStoreError, SalesError
 from sales_assets.forecasting import backtest, conformal, features
 from sales_assets.forecasting.bundle import compose, fit_member, fitted_members
-from sales_assets.forecasting.conformal import BOUNDS
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.frames import KEYS, Frames, feature_names, read_frames
 from sales_assets.forecasting.manifest import Draft
 from sales_assets.forecasting.model_store import ModelStore, sha256_of
-from sales_assets.settings import Settings
+from sales_assets.settings import BOUNDS, Settings
 from tests.conftest import load_and_clean
 from tests.promoting import chosen, promoted, rolled_back
 
@@ -54,18 +53,30 @@ def with_baseline_days(settings: Settings, days: int) -> Settings:
     )
 
 
+NEVER_SOLD = {
+    "delivered as closed": "update raw.sales set sales = 0, is_open = false where store_id = 12",
+    "planned alone": "delete from raw.sales where store_id = 12",
+}
+
+
+@pytest.mark.parametrize("change", NEVER_SOLD.values(), ids=NEVER_SOLD)
 @pytest.mark.parametrize("name", MEMBERS)
-def test_a_store_that_never_sold_has_a_finite_forecast(
-    chain: duckdb.DuckDBPyConnection, settings: Settings, last_day: date, name: str
+def test_a_store_that_never_sold_has_a_forecast_of_the_chains_size(
+    chain: duckdb.DuckDBPyConnection, settings: Settings, last_day: date, name: str, change: str
 ) -> None:
-    chain.execute("update raw.sales set sales = 0, is_open = false where store_id = 12")
+    chain.execute(change)
     clean_sales(chain)
     clean_plan(chain, settings)
     features.build_training(chain, settings)
     features.build_future(chain, settings)
     known, asked = read_frames(chain, "features.training"), read_frames(chain, "features.future")
     fitted = MEMBERS[name](settings).fit(known.known_at(last_day), last_day)
-    assert np.isfinite(fitted.predict(asked)).all()
+    says = fitted.predict(asked)[asked.rows["is_open"]]
+    stores = asked.rows.loc[asked.rows["is_open"], "store_id"].to_numpy()
+    assert np.isfinite(says).all()
+    assert (stores == 12).sum() > 30
+    levels = pd.Series(says).groupby(stores).mean()
+    assert levels.drop(12).min() < levels[12] < levels.drop(12).max()
 
 
 def test_fewer_training_rows_make_another_version(

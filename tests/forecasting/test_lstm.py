@@ -169,6 +169,14 @@ def test_no_more_windows_are_drawn_than_are_asked_for(known):
     assert lstm._sampled(rows, len(whole), seed=1) is rows
 
 
+def test_only_stores_that_are_learnt_have_a_place_of_their_own(settings, known, cutoff):
+    """Of five windows, at least seven of twelve stores have none."""
+    fitted = LSTM(chosen(settings, windows=5, epochs=1, last_epochs=1)).fit(known, cutoff)
+
+    drawn = lstm._sampled(known.rows[known.rows["anchor"].notna()], 5, settings.seed)
+    assert fitted.inputs.stores == tuple(sorted(drawn["store_id"].unique()))
+
+
 def test_recent_windows_count_more_and_a_day_counts_one_on_average(known, cutoff, two, settings):
     windows = windows_of(known, two)
     short = settings.lstm.model_copy(update={"half_life_days": 28})

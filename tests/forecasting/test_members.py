@@ -1,17 +1,20 @@
 """Every member of the ensemble: fitted, asked, saved and loaded, always with the same answer."""
 
 import zipfile
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from sales_assets import warehouse
+from sales_assets.cleaned import clean_plan, clean_sales
 from sales_assets.forecasting.ensemble import MEMBERS
-from sales_assets.forecasting.features import backtest_cutoffs, last_sales_day
-from sales_assets.forecasting.frames import Frames, model_matrix
+from sales_assets.forecasting.features import backtest_cutoffs, build_future, last_sales_day
+from sales_assets.forecasting.frames import Frames, model_matrix, read_frames
 from sales_assets.forecasting.lightgbm import LightGBM, recency_weights
 from sales_assets.forecasting.random_forest import RandomForest, prepared
+from tests.conftest import load_and_clean
 
 # What a file of a version may be: none of these is ever unpickled.
 SUFFIXES = {
@@ -33,6 +36,11 @@ def one_thread(settings):
 @pytest.fixture(scope="module")
 def cutoff(con, settings):
     return backtest_cutoffs(last_sales_day(con), settings)[-1]
+
+
+@pytest.fixture(scope="module")
+def last_day(con):
+    return last_sales_day(con)
 
 
 @pytest.fixture(scope="module", params=MEMBERS)
@@ -88,6 +96,55 @@ def test_a_forecast_is_of_the_size_of_the_stores_sales(fitted, asked):
     error = fitted.predict(asked)[known] - asked.rows["log_sales"].to_numpy()[known]
 
     assert np.abs(error).mean() < 0.25
+
+
+def future_after(change, source, settings, scratch):
+    """Return what is asked after the last day, had the past of some stores been another."""
+    with warehouse.in_memory(settings) as con:
+        load_and_clean(con, source, settings, scratch)
+        con.execute(change)
+        clean_sales(con)
+        clean_plan(con, settings)
+        build_future(con, settings)
+        return read_frames(con, "features.future")
+
+
+def of_store(fitted, asked, store):
+    rows = asked.rows[(asked.rows["store_id"] == store) & asked.rows["is_open"]]
+    return fitted.predict(Frames(rows, asked.history))
+
+
+# Their forecasts rest on the rows that they are asked with; the others keep each store's level.
+LEARNERS = ("random_forest", "lightgbm", "lstm")
+
+
+@pytest.mark.parametrize("member", LEARNERS, indirect=True)
+def test_a_store_larger_than_any_before_is_forecast_at_its_own_level(
+    fitted, future, source, settings, tmp_path
+):
+    """Trees alone cannot: no leaf of theirs is as high as eight times the sales."""
+    change = "update raw.sales set sales = 8 * sales, customers = 8 * customers where store_id = 5"
+    larger = future_after(change, source, settings, tmp_path)
+
+    times = np.exp(of_store(fitted, larger, 5) - of_store(fitted, future, 5))
+    assert np.exp(of_store(fitted, larger, 5).mean()) > 2 * future.history["sales"].max()
+    np.testing.assert_allclose(np.median(times), 8, rtol=0.1)
+    np.testing.assert_allclose(times, 8, rtol=0.25)
+
+
+@pytest.mark.parametrize("member", LEARNERS, indirect=True)
+def test_a_store_back_from_five_months_of_refurbishment_is_forecast_near_its_old_level(
+    fitted, future, source, settings, last_day, tmp_path
+):
+    first, last = last_day - timedelta(days=155), last_day - timedelta(days=5)
+    change = (
+        "update raw.sales set sales = 0, customers = 0, is_open = false"
+        f" where store_id = 5 and date between '{first}' and '{last}'"
+    )
+    back = future_after(change, source, settings, tmp_path)
+
+    times = np.exp(of_store(fitted, back, 5) - of_store(fitted, future, 5))
+    assert abs(np.log(np.median(times))) < 0.15
 
 
 def test_days_after_the_last_known_sales_are_forecast_too(fitted, future):
