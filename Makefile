@@ -48,7 +48,7 @@ lint: setup ## Check format, lint and types
 check: lint test ## Lint and test, as CI does
 
 dev: setup ## Open the Dagster UI on port 3000
-	@$(BIN)/sales dev --home $(if $(wildcard $(DEMO)/warehouse.duckdb),$(DEMO),var)
+	@$(if $(wildcard $(DEMO)/warehouse.duckdb),$(QUICK) $(BIN)/sales dev --home $(DEMO),$(BIN)/sales dev --home var)
 
 serve: setup ## Answer over HTTP on port 8000
 	@$(BIN)/sales serve --home $(if $(wildcard $(DEMO)/serving/release.json),$(DEMO),var)

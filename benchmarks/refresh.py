@@ -22,7 +22,7 @@ from sales_assets.settings import Settings
 
 
 def main() -> None:
-    """Print a table of stages for both refreshes."""
+    """Print a table of stages for each refresh."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stores", type=int, default=1115)
     parser.add_argument("--days", type=int, default=942)

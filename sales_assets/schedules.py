@@ -26,8 +26,7 @@ weekly_refresh = dg.define_asset_job(
 
 publication = dg.define_asset_job(
     "publication",
-    selection=dg.AssetSelection.groups("forecasts", "quality", "published", "serving")
-    | dg.AssetSelection.assets(["models", "versions"]),
+    selection=dg.AssetSelection.groups("forecasts", "quality", "published", "serving"),
     description="Forecast with the chosen champion and publish, without learning anew.",
 )
 

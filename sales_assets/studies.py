@@ -197,7 +197,11 @@ def publish(home: Home) -> None:
 _STEPS = [_step(name, study) for name, study in STUDIES.items()]
 
 
-@dg.job(description="Every study, tuning included, and their publication: an hour and more.")
+@dg.job(
+    description="Every study, tuning included, and their publication: an hour and more.",
+    # As long as it takes; the bound in dagster.yaml is for refreshes.
+    tags={"dagster/max_runtime": "0"},
+)
 def studies() -> None:
     """Run the studies one after the other, and publish what they found."""
     publish([step() for step in _STEPS])

@@ -138,7 +138,7 @@ LAYOUTS = (
     Layout(
         "plan",
         "test.csv",
-        "One row a store and coming day: its plan.",
+        "One row a store and coming day: its plan. Stores without sales are forecast, too.",
         _DAY_COLUMNS,
         ("Store", "Date", "Open", "Promo", "StateHoliday", "SchoolHoliday"),
         is_optional=True,
