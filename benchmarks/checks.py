@@ -14,11 +14,11 @@ from pathlib import Path
 
 import duckdb
 
-from sales_assets import checks, cleaned, warehouse
+from benchmarks import windows
+from sales_assets import checks, warehouse
 from sales_assets.forecasting import features
 from sales_assets.forecasting.ensemble import MODELS
 from sales_assets.settings import Settings
-from sales_assets.sources import kaggle
 from sales_assets.sources.sample import write_sample
 from sales_assets.suites import SUITES
 
@@ -72,12 +72,7 @@ def main() -> None:
 
 
 def _fill(con: duckdb.DuckDBPyConnection, source: Path, settings: Settings) -> None:
-    kaggle.deliver(
-        con, source, max_refused_share=settings.max_refused_share, scratch=settings.scratch
-    )
-    cleaned.clean_stores(con)
-    cleaned.clean_sales(con)
-    cleaned.clean_plan(con, settings)
+    windows.load(con, source, settings, settings.scratch)
     features.build_training(con, settings)
     features.build_future(con, settings)
     make_up_forecasts(con, settings)

@@ -17,12 +17,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from benchmarks import windows
 from benchmarks.insights import peak_gb
 from benchmarks.methods import available
-from sales_assets import cleaned, warehouse
+from sales_assets import warehouse
 from sales_assets.forecasting import features
 from sales_assets.settings import Settings
-from sales_assets.sources import kaggle
 from sales_assets.sources.sample import write_sample
 
 T = TypeVar("T")
@@ -54,10 +54,7 @@ def main() -> None:
         write_sample(home / "source", stores=arguments.stores, days=arguments.days, seed=1)
         settings = Settings.choose(home=home)
         with warehouse.connect(settings) as con:
-            kaggle.deliver(con, home / "source", max_refused_share=0.05, scratch=home / "scratch")
-            cleaned.clean_stores(con)
-            cleaned.clean_sales(con)
-            cleaned.clean_plan(con, settings)
+            windows.load(con, home / "source", settings, home / "scratch")
             seconds, rows = timed(lambda: features.build_training(con, settings), repeats=1)
             print(f"features.training: {rows:,} rows, {seconds:.1f} s, peak {peak_gb():.1f} GB")
             print("| what | SQL, s | other, s | other / SQL |\n| --- | ---: | ---: | ---: |")

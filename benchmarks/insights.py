@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sales_assets import cleaned, report, warehouse
+from benchmarks import windows
+from sales_assets import report, warehouse
 from sales_assets.questions import answers
 from sales_assets.questions.figure import as_figure
 from sales_assets.questions.question import BASES, make_base
 from sales_assets.questions.themes import QUESTIONS
 from sales_assets.settings import Settings
-from sales_assets.sources import kaggle
 from sales_assets.sources.sample import write_sample
 
 
@@ -36,12 +36,7 @@ def main() -> None:
             write_sample(source, stores=arguments.stores, days=arguments.days, seed=1)
         settings = Settings.choose(home=home)
         with warehouse.connect(settings) as con:
-            kaggle.deliver(
-                con, source, max_refused_share=settings.max_refused_share, scratch=home / "scratch"
-            )
-            cleaned.clean_stores(con)
-            cleaned.clean_sales(con)
-            cleaned.clean_plan(con, settings)
+            windows.load(con, source, settings, home / "scratch")
             started = time.perf_counter()
             print(f"before any question: {peak_gb():.1f} GB at the peak")
             for base in BASES:

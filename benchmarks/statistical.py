@@ -8,16 +8,14 @@ own intervals beside ours. `--source` reads Kaggle's files instead of a refreshe
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 
-from sales_assets import cleaned, warehouse
+from benchmarks import windows
 from sales_assets.forecasting import features, metrics
 from sales_assets.forecasting.conformal import cross_calibrated
 from sales_assets.forecasting.effects import Effects, selling_days
@@ -25,7 +23,6 @@ from sales_assets.forecasting.frames import LABEL, Frames, read_frames
 from sales_assets.forecasting.open_day_series import forecast_paths, label
 from sales_assets.forecasting.statistical import Statistical
 from sales_assets.settings import LEVELS, MAX_HORIZON, Settings, StatisticalModel
-from sales_assets.sources import kaggle
 
 CANDIDATES: dict[str, dict[str, object]] = {
     "SeasonalNaive 12": {"name": "SeasonalNaive", "season_length": 12},
@@ -145,23 +142,6 @@ def _rmspe(asked: Frames, log_forecast: np.ndarray) -> float:
     return metrics.rmspe(sales[is_selling], np.exp(log_forecast[is_selling]))
 
 
-@contextmanager
-def _warehouse(settings: Settings, source: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield the home's warehouse, only to be read, or one in memory made of a source."""
-    if source is None:
-        with duckdb.connect(str(settings.warehouse_path), read_only=True) as con:
-            yield con
-        return
-    with warehouse.in_memory(settings) as con, tempfile.TemporaryDirectory() as scratch:
-        share = settings.max_refused_share
-        kaggle.deliver(con, source, max_refused_share=share, scratch=Path(scratch))
-        cleaned.clean_stores(con)
-        cleaned.clean_sales(con)
-        cleaned.clean_plan(con, settings)
-        features.build_training(con, settings)
-        yield con
-
-
 def main() -> None:
     """Print both comparisons."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -170,9 +150,16 @@ def main() -> None:
     parser.add_argument("--slow", action="store_true", help="MSTL and AutoARIMA too.")
     arguments = parser.parse_args()
     settings = Settings.load().model_copy(update={"home": arguments.home, "cache_megabytes": 0})
-    with _warehouse(settings, arguments.source) as con:
-        frames = read_frames(con, "features.training")
-        cutoffs = features.backtest_cutoffs(features.last_sales_day(con), settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        data = (
+            windows.from_source(arguments.source, settings, Path(scratch))
+            if arguments.source
+            else windows.from_home(settings)
+        )
+        with data as con:
+            features.build_training(con, settings)
+            frames = read_frames(con, "features.training")
+            cutoffs = features.backtest_cutoffs(features.last_sales_day(con), settings)
     slow = {"MSTL 12", "AutoARIMA"}
     candidates = {
         name: model for name, model in CANDIDATES.items() if arguments.slow or name not in slow

@@ -85,16 +85,21 @@ class Data:
         return cls(history, stores, rows)
 
 
+def load(con: duckdb.DuckDBPyConnection, source: Path, settings: Settings, scratch: Path) -> None:
+    """Load and clean Kaggle's files."""
+    kaggle.deliver(con, source, max_refused_share=settings.max_refused_share, scratch=scratch)
+    cleaned.clean_stores(con)
+    cleaned.clean_sales(con)
+    cleaned.clean_plan(con, settings)
+
+
 @contextmanager
 def from_source(
     source: Path, settings: Settings, scratch: Path
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Load and clean Kaggle's files in memory."""
     with warehouse.in_memory(settings) as con:
-        kaggle.deliver(con, source, max_refused_share=settings.max_refused_share, scratch=scratch)
-        cleaned.clean_stores(con)
-        cleaned.clean_sales(con)
-        cleaned.clean_plan(con, settings)
+        load(con, source, settings, scratch)
         yield con
 
 

@@ -143,7 +143,13 @@ def find_card(store: ModelStore, name: str, version: str) -> str | None:
 
 def judged_sections(store: ModelStore, name: str, version: str) -> dict[str, str]:
     """Return what a version's card tells of its backtest, for one that continues it."""
-    sections = (find_card(store, name, version) or "").split("\n\n## ")[1:]
+    try:
+        text = find_card(store, name, version) or ""
+    except OSError as error:
+        # What goes on does not have to stop because an old card is lost.
+        log.warning("%s", error)
+        text = ""
+    sections = text.split("\n\n## ")[1:]
     found = dict(section.strip().split("\n\n", 1) for section in sections)
     whose = f"Of the version that this one continues, `{version}`."
     return {

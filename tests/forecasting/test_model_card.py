@@ -223,6 +223,19 @@ def test_what_goes_on_tells_the_backtest_of_what_it_continues(
                 assert told == section(before, title)
 
 
+def test_a_lost_card_of_a_member_does_not_keep_the_champion_from_going_on(
+    fitted, tmp_path, training, cutoff, quick
+):
+    store = a_store(shutil.copytree(fitted[0].root, tmp_path / "models"))
+    (store.root / "lightgbm" / fitted[1]["lightgbm"].version / CARD).unlink()
+
+    again = fit_again(store, fitted[1][ENSEMBLE], training, cutoff, "new", quick)
+
+    text = find_card(store, "lightgbm", again.members["lightgbm"]["version"])
+    assert "Worst stores" not in text
+    assert section(text, "Known limits")
+
+
 def test_a_model_without_a_baseline_to_compare_with_is_told_alone():
     _, _, *rows = cells(section(a_card(backtest=a_backtest(("lightgbm",))), "Scores by window"))
     assert [row[3:5] for row in rows] == [["", ""], ["", ""]]
