@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sales_assets.forecasting.frames import Frames, anchors, model_matrix
+from sales_assets.forecasting.frames import Frames, model_matrix
 from sales_assets.forecasting.lightgbm import LightGBM
+from sales_assets.forecasting.reference import Reference
 from sales_assets.forecasting.tree_shap import grouped_contributions
 
 # Every feature belongs to one part, and every part is a column of `forecasts.explanations`.
@@ -86,7 +87,7 @@ def explain(member: LightGBM, asked: Frames, factor: float = 1.0) -> pd.DataFram
     reference = member.reference
     assert reference is not None, "the member is fitted"
     rows = asked.rows[asked.rows["is_open"]].reset_index(drop=True)
-    usual_day, parts = _split_anchors(rows, asked.history, anchors(rows, reference.typical))
+    usual_day, parts = _split_anchors(rows, asked.history, reference)
     for name, added in reference.added(rows).items():
         parts[OF_CHAIN[name]] += added
     matrix = model_matrix(rows)
@@ -156,14 +157,15 @@ def _signed(value: float) -> str:
 
 
 def _split_anchors(
-    rows: pd.DataFrame, history: pd.DataFrame, anchor: NDArray[np.float64]
+    rows: pd.DataFrame, history: pd.DataFrame, reference: Reference
 ) -> tuple[pd.Series, pd.DataFrame]:
     """Return the log of each store's usual day, and the parts of the anchor beside it.
 
     A usual day is the mean of the last days without promotion, `ALIKE` a weekday. Where a store
     has no such days, or no history is given, its anchor is its usual day. What a weekday or a
     promotion adds is not known where the store has not had one; then the anchor stands in from
-    other days, and what it differs by is part of the level.
+    other days, and what it differs by is part of the level. A store that has never sold has the
+    chain's usual day, weekdays and promotions.
     """
     known = history[history["date"] <= rows["cutoff"].min()]
     days = known[known["is_open"] & (known["sales"] > 0)]
@@ -172,9 +174,14 @@ def _split_anchors(
     )
     alike = days.groupby(["store_id", "weekday", "is_promo"]).tail(ALIKE)
     plain = alike[~alike["is_promo"]]
-    usual_day = _means(plain, rows, "store_id").fillna(pd.Series(anchor))
+    anchor = pd.Series(reference.anchors(rows))
+    usual_day = _means(plain, rows, "store_id").fillna(anchor)
     on_weekday = _means(plain, rows, "store_id", "weekday").fillna(usual_day)
     like_it = _means(alike, rows, "store_id", "weekday", "is_promo").fillna(on_weekday)
+    is_new = rows["anchor"].isna()
+    usual_day = usual_day.mask(is_new, reference.typical[:, 0].mean())
+    on_weekday = on_weekday.mask(is_new, reference.typical[rows["weekday"] - 1, 0])
+    like_it = like_it.mask(is_new, anchor)
     parts = pd.DataFrame(0.0, index=rows.index, columns=list(PARTS))
     parts["weekday"] = on_weekday - usual_day
     parts["promotion"] = like_it - on_weekday

@@ -95,16 +95,31 @@ def model_matrix(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(matrix, rows.index, names, copy=False)
 
 
-def anchors(rows: pd.DataFrame, typical: float = np.nan) -> NDArray[np.float64]:
+def anchors(
+    rows: pd.DataFrame, typical: float | NDArray[np.float64] = np.nan
+) -> NDArray[np.float64]:
     """Return the level that a forecast is relative to, in log EUR.
 
     Args:
         rows: Feature rows.
-        typical: What stands in for a store that has never sold.
+        typical: What stands in for a store that has never sold, for all rows or for each.
     """
-    return rows["anchor"].fillna(typical).to_numpy(dtype=np.float64)
+    own = rows["anchor"].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isnan(own), typical, own)
 
 
-def typical_anchor(rows: pd.DataFrame) -> float:
-    """Return the median level of the rows, for stores that have never sold."""
-    return float(rows["anchor"].median())
+def typical_anchors(rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the median anchor by weekday and promotion, for stores that have never sold.
+
+    Each store's anchors are taken against its median, since few stores open on Sundays and they
+    are not like the others.
+
+    Returns:
+        Array of shape (7, 2), Monday first, days without promotion first; a kind of day that no
+        row has takes the median of all.
+    """
+    level = rows.groupby("store_id")["anchor"].transform("median")
+    beside = (rows["anchor"] - level).groupby([rows["weekday"], rows["is_promo"]]).median()
+    kinds = pd.MultiIndex.from_product([range(1, 8), (False, True)])
+    found = beside.reindex(kinds).fillna(0.0).to_numpy(dtype=np.float64)
+    return float(rows["anchor"].median()) + found.reshape(7, 2)

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sales_assets.forecasting.effects import Effects, selling_days
-from sales_assets.forecasting.frames import Frames, anchors, typical_anchor
+from sales_assets.forecasting.frames import Frames, anchors, typical_anchors
 
 # How much of the chain's effects is taken for granted.
 SHARE = 0.5
@@ -31,11 +31,12 @@ class Reference:
     """A level for every feature row; a learner's target is log sales less it.
 
     Attributes:
-        typical: The anchor of a store that has never sold, in log EUR.
+        typical: The anchor of a store that has never sold, in log EUR, by weekday and promotion
+            (`typical_anchors`).
         effects: What the calendar and the season add in any store.
     """
 
-    typical: float
+    typical: NDArray[np.float64]
     effects: Effects
 
     @classmethod
@@ -47,23 +48,32 @@ class Reference:
             cutoff: The last known day.
         """
         days = selling_days(known.history)
-        return cls(typical_anchor(known.rows), Effects.fit(days, cutoff, EFFECT_DAYS))
+        return cls(typical_anchors(known.rows), Effects.fit(days, cutoff, EFFECT_DAYS))
 
     def at(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Return the level of each row in log EUR, finite for every row."""
-        return anchors(rows, self.typical) + np.sum(list(self.added(rows).values()), axis=0)
+        return self.anchors(rows) + np.sum(list(self.added(rows).values()), axis=0)
+
+    def anchors(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the anchor of each row in log EUR, a typical one where it has none."""
+        kind = (
+            rows["weekday"].to_numpy(dtype=np.int64) - 1,
+            rows["is_promo"].to_numpy(dtype=np.int64),
+        )
+        return anchors(rows, self.typical[kind])
 
     def added(self, rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
         """Return what is added to each row's anchor, in logs, by part (`Effects.of_chain`)."""
         return {part: SHARE * effect for part, effect in self.effects.of_chain(rows).items()}
 
     def save(self, directory: Path) -> None:
-        """Write the typical anchor and the effects into an existing directory."""
-        (directory / TYPICAL).write_text(json.dumps(self.typical), encoding="utf-8")
+        """Write the typical anchors and the effects into an existing directory."""
+        (directory / TYPICAL).write_text(json.dumps(self.typical.tolist()), encoding="utf-8")
         self.effects.save(directory)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read what `save` wrote."""
         typical = json.loads((directory / TYPICAL).read_text(encoding="utf-8"))
-        return cls(typical, Effects.load(directory))
+        # Versions that were saved before have one for all days.
+        return cls(np.broadcast_to(typical, (7, 2)), Effects.load(directory))

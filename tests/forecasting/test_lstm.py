@@ -242,7 +242,7 @@ def test_a_store_without_any_history_is_forecast(two, asked):
     forecast = two.predict(Frames(rows, asked.history[asked.history["store_id"] == 999]))
 
     assert np.isfinite(forecast).all()
-    assert np.abs(forecast - two.reference.typical).max() < 1
+    assert np.abs(forecast - two.reference.anchors(rows)).max() < 1
 
 
 def test_the_saved_model_answers_in_a_process_that_knows_tensorflow_alone(two, asked, tmp_path):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from sales_assets.forecasting.features import backtest_cutoffs, last_sales_day
-from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.frames import Frames, typical_anchors
 from sales_assets.forecasting.reference import Reference
 
 
@@ -36,8 +36,9 @@ def test_it_is_the_anchor_and_half_of_the_chains_effects(reference, asked):
 
     assert set(effects) == {"month", "before", "after", "feast", "season"}
     for place in range(0, len(asked), 31):
-        anchor = asked["anchor"].iloc[place]
-        expected = (reference.typical if pd.isna(anchor) else anchor) + 0.5 * sum(
+        day = asked.iloc[place]
+        typical = reference.typical[day["weekday"] - 1, int(day["is_promo"])]
+        expected = (typical if pd.isna(day["anchor"]) else day["anchor"]) + 0.5 * sum(
             float(effect[place]) for effect in effects.values()
         )
         # Anchors are stored with seven digits.
@@ -45,13 +46,46 @@ def test_it_is_the_anchor_and_half_of_the_chains_effects(reference, asked):
     assert np.abs(level - asked["anchor"].to_numpy(dtype=float)).max() > 0.01
 
 
-def test_a_store_that_never_sold_has_the_typical_level(reference, asked):
+def test_a_store_that_never_sold_has_the_typical_level_of_such_days(reference, known, asked):
     new = asked.assign(store_id=999, anchor=np.nan)
 
     anchor = reference.at(new) - np.sum(list(reference.added(new).values()), axis=0)
 
-    assert np.isfinite(reference.at(new)).all()
-    np.testing.assert_allclose(anchor, reference.typical)
+    levels = {store: rows["anchor"].median() for store, rows in known.rows.groupby("store_id")}
+    beside = {}
+    for row in known.rows.itertuples():
+        kind = beside.setdefault((row.weekday, row.is_promo), [])
+        kind.append(row.anchor - levels[row.store_id])
+    level = np.median(known.rows["anchor"])
+    expected = [
+        # No store of the sample has ever sold on a Sunday.
+        level + np.median(beside.get((day.weekday, day.is_promo), [0.0]))
+        for day in new.itertuples()
+    ]
+    np.testing.assert_allclose(anchor, expected, atol=1e-6)
+    with_promo, without = (
+        anchor[(new["weekday"] == 1) & (new["is_promo"] == is_promo)] for is_promo in (True, False)
+    )
+    # A promotion is worth as much in a store that nobody knows as in the others.
+    assert 0.1 < with_promo.mean() - without.mean() < 0.8
+
+
+def test_a_kind_of_day_that_no_store_had_has_the_level_of_all(known):
+    rows = known.rows[(known.rows["weekday"] != 7) & ~known.rows["is_promo"]]
+
+    typical = typical_anchors(rows)
+
+    assert typical.shape == (7, 2)
+    assert typical[6].tolist() == typical[:, 1].tolist()[:2] == [rows["anchor"].median()] * 2
+
+
+def test_a_version_of_before_has_one_level_for_all_days(reference, asked, tmp_path):
+    reference.save(tmp_path)
+    (tmp_path / "typical_anchor.json").write_text("8.5")
+
+    new = asked.assign(anchor=np.nan)
+
+    assert Reference.load(tmp_path).anchors(new).tolist() == [8.5] * len(new)
 
 
 def test_days_on_which_the_whole_chain_sells_more_are_expected_to(known, cutoff, asked):
