@@ -53,7 +53,7 @@ dev: setup ## Open the Dagster UI on port 3000
 serve: setup ## Answer over HTTP on port 8000
 	@$(BIN)/sales serve --home $(if $(wildcard $(DEMO)/serving/release.json),$(DEMO),var)
 
-bench: setup ## Measure a full-size refresh, features, insights and checks, other sizes, eight weeks, the LSTM's answers, every model beside others, the service
+bench: setup ## Measure a full-size refresh, features, insights and checks, other sizes, eight weeks, the LSTM's answers, every model beside others, new stores, the service
 	@$(BIN)/python -m benchmarks.refresh
 	@echo
 	@$(BIN)/python -m benchmarks.features
@@ -69,6 +69,8 @@ bench: setup ## Measure a full-size refresh, features, insights and checks, othe
 	@$(BIN)/python -m benchmarks.lstm_latency
 	@echo
 	@$(BIN)/python -m benchmarks.accuracy
+	@echo
+	@$(BIN)/python -m benchmarks.new_stores
 	@echo
 	@$(BIN)/python -m benchmarks.serving --home $(if $(wildcard $(DEMO)/serving/release.json),$(DEMO),var)
 

@@ -15,9 +15,8 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
@@ -37,7 +36,6 @@ from sales_assets.errors import SalesError
 from sales_assets.forecasting import features, metrics
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, out_of_fold
 from sales_assets.settings import Settings
-from sales_assets.sources.sample import write_sample
 
 STATUS = Path("/proc/self/status")
 WIDTH = 240
@@ -77,7 +75,9 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         settings = Settings.choose(home=arguments.home, source=arguments.source)
-        with _opened(settings, is_home_read=bool(arguments.home and not arguments.source)) as con:
+        is_home_read = arguments.home and not arguments.source
+        opened = windows.from_home if is_home_read else windows.delivered
+        with opened(settings) as con:
             cutoffs = _cutoffs(con, arguments.cutoffs, arguments.windows, settings)
             started = time.perf_counter()
             data = windows.read(con, cutoffs, settings)
@@ -92,21 +92,6 @@ def main() -> None:
     print_report(report)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _opened(settings: Settings, is_home_read: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    if is_home_read:
-        with windows.from_home(settings) as con:
-            yield con
-        return
-    with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
-        source = settings.source or scratch / "source"
-        if not settings.source:
-            write_sample(source, stores=60, days=942, seed=1)
-        with windows.from_source(source, settings, scratch) as con:
-            yield con
 
 
 def _cutoffs(

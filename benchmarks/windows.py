@@ -1,5 +1,6 @@
 """What each method of a comparison is shown: history up to a cutoff, and the plan after it."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from sales_assets.forecasting import features
 from sales_assets.forecasting.frames import Frames, read_frames
 from sales_assets.settings import Settings
 from sales_assets.sources import kaggle
+from sales_assets.sources.sample import write_sample
 
 DAY = ["store_id", "date"]
 PLAN = ["is_open", "is_promo", "state_holiday", "is_school_holiday"]
@@ -101,6 +103,18 @@ def from_source(
     with warehouse.in_memory(settings) as con:
         load(con, source, settings, scratch)
         yield con
+
+
+@contextmanager
+def delivered(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Load and clean the settings' source, or else a made-up chain of 60 stores and 942 days."""
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        source = settings.source or scratch / "source"
+        if not settings.source:
+            write_sample(source, stores=60, days=942, seed=1)
+        with from_source(source, settings, scratch) as con:
+            yield con
 
 
 @contextmanager

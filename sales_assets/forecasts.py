@@ -34,9 +34,15 @@ def daily(home: Home) -> dg.MaterializeResult:
     with told_plainly():
         chosen = store.chosen()
         assert chosen is not None, "models/choice comes first"
-        bundle = Bundle.load(store, chosen.version, settings)
     with home.warehouse() as con:
         frames = read_frames(con, "features.future")
+        # What members see ends with the plan that is there, which may be that of a refresh with
+        # another horizon.
+        horizon = int(frames.rows["h"].max())
+        with told_plainly():
+            bundle = Bundle.load(
+                store, chosen.version, settings.model_copy(update={"horizon": horizon})
+            )
         cutoff = frames.rows["cutoff"].iloc[0]
         forecasts = bundle.forecast(frames)
         with warehouse.transaction(con):

@@ -27,8 +27,8 @@ def calibration(home: Home) -> dg.MaterializeResult:
     """One row a model, store and horizon week: interval bounds, to be added to a log forecast.
 
     Conformal, from the residuals of the whole backtest, each over a scale of the other windows;
-    for a day on which the members differ as usual. Store -1 serves stores without residuals. The
-    table is that of the newest ensemble with weights of its own.
+    for a day on which the members differ as usual. Store -1 serves stores without residuals,
+    -2 those that have never sold. The table is that of the newest ensemble with weights of its own.
     """
     store = home.models
     with told_plainly():

@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -14,8 +14,8 @@ from sales_assets.settings import Settings
 # Who only looks whether a home is locked, locks it for an instant.
 ATTEMPTS, PAUSE_S = 10, 0.1
 
-_held: set[Path] = set()
-_until_the_end = ExitStack()
+# The files that this process has locked.
+_held: dict[Path, TextIO] = {}
 
 
 @contextmanager
@@ -31,28 +31,11 @@ def exclusive(settings: Settings) -> Iterator[None]:
     if path in _held:
         yield
         return
+    _take(path, settings)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise HomeError(
-            f"{path.parent} cannot be written: {error.strerror}; name another --home."
-        ) from None
-    with file:
-        if not _is_locked(file):
-            raise HomeError(
-                f"Process {_holder(file)} is refreshing {settings.home}; wait until it has "
-                "finished."
-            )
-        file.seek(0)
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        _held.add(path)
-        try:
-            yield
-        finally:
-            _held.discard(path)
+        yield
+    finally:
+        _held.pop(path).close()
 
 
 def hold(settings: Settings) -> None:
@@ -61,7 +44,9 @@ def hold(settings: Settings) -> None:
     Raises:
         HomeError: As of `exclusive`.
     """
-    _until_the_end.enter_context(exclusive(settings))
+    path = settings.lock_path.absolute()
+    if path not in _held:
+        _take(path, settings)
 
 
 def holder(settings: Settings) -> str | None:
@@ -75,6 +60,30 @@ def holder(settings: Settings) -> str | None:
             return None
     except FileNotFoundError:
         return None
+
+
+def _take(path: Path, settings: Settings) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise HomeError(
+            f"{path.parent} cannot be written: {error.strerror}; name another --home."
+        ) from None
+    try:
+        if not _is_locked(file):
+            raise HomeError(
+                f"Process {_holder(file)} is refreshing {settings.home}; wait until it has "
+                "finished."
+            )
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+    except BaseException:
+        file.close()
+        raise
+    _held[path] = file
 
 
 def _is_locked(file: TextIO) -> bool:

@@ -15,7 +15,7 @@ from sales_assets import charts
 from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.metadata import chart, describe, markdown_table
 from sales_assets.resources import OWNERS, WRITER_POOL, Home
-from sales_assets.warehouse import create_table, headline, query
+from sales_assets.warehouse import create_table, headline, in_order, query
 
 log = logging.getLogger("sales_assets.monitoring")
 
@@ -45,13 +45,14 @@ FEWEST_WEEKS = 8
 def drift(home: Home) -> dg.MaterializeResult:
     """Compare the newest four weeks with the blocks of four weeks before them."""
     with home.warehouse() as con:
-        create_table(
-            con,
-            "monitoring.drift",
-            "monitoring/drift",
-            most_deviations=MOST_DEVIATIONS,
-            fewest_blocks=FEWEST_BLOCKS,
-        )
+        with in_order(con):
+            create_table(
+                con,
+                "monitoring.drift",
+                "monitoring/drift",
+                most_deviations=MOST_DEVIATIONS,
+                fewest_blocks=FEWEST_BLOCKS,
+            )
         rows = con.execute("from monitoring.drift").df()
         metadata = describe(con, "monitoring.drift")
     evidence = markdown_table(rows.columns.tolist(), rows.to_dict("records"))
@@ -111,7 +112,7 @@ def accuracy(home: Home) -> dg.MaterializeResult:
         newest = measure_accuracy(con)
         weeks = con.execute(
             "select * from monitoring.accuracy where model = $model and cutoff is not null"
-            " and horizon_week is not null"
+            " and horizon_week is not null and days > 0"
             " and cutoff + 7 * horizon_week <= (select max(date) from cleaned.sales)",
             {"model": ENSEMBLE},
         ).df()

@@ -13,7 +13,7 @@ from sales_assets.lock import exclusive
 from sales_assets.resources import Home
 from sales_assets.runs import DELIVERY_TAG, close_killed_runs, failed_checks, what_failed
 from sales_assets.settings import Settings
-from sales_assets.sources.inbox import Inbox
+from sales_assets.sources.inbox import LOOSE, Inbox
 
 # Runs that stop for a reason of their own, such as a full disk, before a delivery is given up.
 MOST_ATTEMPTS = 3
@@ -81,7 +81,8 @@ def incoming(
         f"{name} waits for {' and '.join(lacking)}" if (lacking := inbox.lacking(name)) else name
         for name in now
     ]
-    told = f"Looked at, once more in a moment: {'; '.join(waiting)}." if waiting else "Empty."
+    names = "; ".join(waiting).replace(LOOSE, LOOSE.rstrip("/"))
+    told = f"Looked at, once more in a moment: {names}." if waiting else "Empty."
     return dg.SensorResult(skip_reason=told, cursor=json.dumps(now))
 
 

@@ -132,6 +132,20 @@ def create_table(
     return count(con, table)
 
 
+@contextmanager
+def in_order(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Run the block's queries on one thread, which adds fractions in the order of the rows.
+
+    Several add them in varying order, and the last bit differs from run to run.
+    """
+    ((threads,),) = con.execute("select current_setting('threads')").fetchall()
+    con.execute("set threads = 1")
+    try:
+        yield
+    finally:
+        con.execute(f"set threads = {threads}")
+
+
 def create_view(con: duckdb.DuckDBPyConnection, view: str, sql: str) -> int:
     """Replace `view` by the select in `sql/<sql>.sql` and return its number of rows."""
     con.execute(f"create or replace view {view} as {read_sql(sql)}")

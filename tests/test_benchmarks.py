@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import features as feature_benchmark
-from benchmarks import insights, lstm_latency, windows
+from benchmarks import insights, lstm_latency, new_stores, windows
 from benchmarks.accuracy import compare, run_apart, run_method
 from benchmarks.methods import METHODS, available
 from benchmarks.windows import DAY, Data
@@ -255,3 +255,63 @@ def test_a_feature_that_differs_stops_the_comparison(con, column):
     told = feature_benchmark.profiles(made)
     with pytest.raises(SystemExit, match=column):
         feature_benchmark.same(told, told.assign(**{column: told[column] * 1.01}), "profiles")
+
+
+@pytest.fixture(scope="module")
+def newcomers(source, settings, cutoffs, tmp_path_factory):
+    """What quick members say where some stores are new; then with a new one's past tripled."""
+    told = []
+    for factor, asked in ((1, cutoffs), (3, cutoffs[:1])):
+        with windows.from_source(source, settings, tmp_path_factory.mktemp("scratch")) as con:
+            con.execute(
+                "update raw.sales set sales = $factor * sales where date <= $first"
+                " and store_id in (select store_id from raw.sales group by 1 order by 1 limit 1)",
+                {"factor": factor, "first": cutoffs[0]},
+            )
+            told.append(new_stores.forecast(con, asked, ["baseline", "statistical"], settings))
+    return told
+
+
+def test_each_window_has_other_new_stores_and_all_their_selling_days(newcomers, data, cutoffs):
+    told, _ = newcomers
+    new = told[told["is_new"]]
+    by_window = new.groupby("cutoff")["store_id"].agg(set)
+
+    assert len(by_window) == len(cutoffs) == 2
+    assert not set.intersection(*by_window)
+    assert new["anchor"].isna().all()
+    assert told.loc[~told["is_new"], "anchor"].notna().all()
+    for cutoff in cutoffs:
+        sold = data.judged(cutoff, 42)[[*DAY, "sales"]]
+        same = told[(told["cutoff"] == pd.Timestamp(cutoff)) & (told["model"] == "baseline")]
+        pd.testing.assert_frame_equal(
+            same[[*DAY, "sales"]].sort_values(DAY).reset_index(drop=True),
+            sold.sort_values(DAY).reset_index(drop=True),
+            check_dtype=False,
+        )
+
+
+def test_what_a_new_store_sold_before_is_shown_to_no_member(newcomers, cutoffs):
+    all_windows, tripled = newcomers
+    told = all_windows[all_windows["cutoff"] == pd.Timestamp(cutoffs[0])].reset_index(drop=True)
+
+    assert told["store_id"].min() in set(told.loc[told["is_new"], "store_id"])
+    pd.testing.assert_frame_equal(told, tripled)
+
+
+def test_new_stores_are_scored_beside_the_others(newcomers):
+    told, _ = newcomers
+    scores = new_stores.judge(told).set_index(["model", "is_new"])
+    baseline = told[(told["model"] == "baseline") & told["is_new"]]
+
+    assert set(scores.index) == {
+        (model, is_new)
+        for model in ("baseline", "statistical", ENSEMBLE)
+        for is_new in (False, True)
+    }
+    assert scores.loc[("baseline", True), "rmspe"] == pytest.approx(
+        metrics.rmspe(baseline["sales"].to_numpy(), baseline["forecast"].to_numpy())
+    )
+    assert (scores["days"].xs(True, level=1) == len(baseline)).all()
+    wide = scores["width_80"].unstack()
+    assert (wide[True] > 1.5 * wide[False]).all()

@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 from shutil import copytree
 
+import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
@@ -18,6 +19,8 @@ from sales_assets.forecasting.champion import Champion
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.forecasting.release import Release
+from sales_assets.forecasts import daily
+from sales_assets.resources import Home
 from sales_assets.runs import run_job
 from sales_assets.settings import Settings
 
@@ -221,3 +224,25 @@ def test_a_rollback_gives_the_earlier_versions_forecasts(story: Story) -> None:
     assert "sales look odd" in listed
     shown = json.loads(story.ask("models", "show").stdout)
     assert [event["reason"] for event in shown["history"]][1:] == ["sales look odd"]
+
+
+def test_a_version_forecasts_the_same_whatever_horizon_it_is_published_with(
+    home_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members see as far as the plan goes: nothing after it may stand for closed days."""
+    monkeypatch.setenv("SALES_HOME", str(home_copy))
+    with duckdb.connect(Settings.load().warehouse_path) as con:
+        con.execute("delete from features.future where h > 14")
+    told = []
+    for horizon in ("14", "42"):
+        monkeypatch.setenv("SALES_HORIZON", horizon)
+        assert dg.materialize([daily], resources={"home": Home()}).success
+        with duckdb.connect(Settings.load().warehouse_path) as con:
+            told.append(
+                con.execute(
+                    "from forecasts.daily where cutoff = (select max(cutoff) from forecasts.daily)"
+                    " order by store_id, date, model"
+                ).df()
+            )
+    assert set(told[0]["model"]) == {*MEMBERS, ENSEMBLE}
+    pd.testing.assert_frame_equal(told[0], told[1])

@@ -74,19 +74,18 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name.split("-", 1)[-1] for path in directory.iterdir())
 
 
-@pytest.mark.parametrize("form", ["loose", "directory", "zip"])
+@pytest.mark.parametrize("form", ["loose", "directory", "zip", "directory of the loose ones' name"])
 def test_a_delivery_is_loaded_and_archived(
     place: Path, tick: Tick, instance: dg.DagsterInstance, tmp_path: Path, form: str
 ) -> None:
     write(tmp_path / "week 31", SOUND)
+    name = {"directory": "week 31", "zip": "week 31.zip"}.get(form, "files")
     if form == "zip":
         shutil.make_archive(str(place / "week 31"), "zip", tmp_path / "week 31")
-    else:
+    if form != "zip":
         shutil.copytree(
-            tmp_path / "week 31", place if form == "loose" else place / "week 31",
-            dirs_exist_ok=True,
-        )  # fmt: skip
-    name = {"loose": "files", "directory": "week 31", "zip": "week 31.zip"}[form]
+            tmp_path / "week 31", place if form == "loose" else place / name, dirs_exist_ok=True
+        )
 
     assert name in skipped(tick())
     request = tick()

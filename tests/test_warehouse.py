@@ -106,7 +106,7 @@ def test_parameters_that_a_file_does_not_mention_are_left_out(con):
     known = warehouse.query(con, "raw/known_load", **LOAD).fetchall()
     rows = warehouse.create_table(con, "cleaned.known", "raw/known_load", **LOAD, horizon=42)
 
-    assert known == [(1, 10, 2)]
+    assert known == [(1, 10, 2, 1)]
     assert (rows, con.execute("from cleaned.known").fetchall()) == (1, known)
 
 
@@ -327,3 +327,17 @@ def test_some_tables_are_published_without_the_others(tmp_path):
         "models.one.parquet": [(2,)], "models.two.parquet": [(1,)], "models.three.parquet": [(3,)],
     }  # fmt: skip
     assert not list(settings.published.glob("*.tmp"))
+
+
+def test_in_order_one_thread_adds_and_then_as_many_as_before(home):
+    with warehouse.in_memory(home.model_copy(update={"threads": 2})) as con:
+
+        def threads():
+            return con.execute("select current_setting('threads')").fetchall()
+
+        with warehouse.in_order(con):
+            assert threads() == [(1,)]
+        assert threads() == [(2,)]
+        with pytest.raises(duckdb.Error), warehouse.in_order(con):
+            con.execute("from nothing")
+        assert threads() == [(2,)]

@@ -343,7 +343,11 @@ def by_hand(told: Rehearsal, week: int) -> pd.DataFrame:
         told.ask(week, "from cleaned.sales"), on=["store_id", "date"]
     )
     days = days[(days["sales"] > 0) & (days["forecast"] > 0)]
-    days = days.assign(
+    # The store that opens is judged apart until it has sold something.
+    opening = told.chain.until(STORY.first_week - 1) + pd.Timedelta(days=1)
+    is_new = (days["store_id"] == STORY.opening) & (days["cutoff"] < opening)
+    assert is_new.any() == (week >= STORY.first_week)
+    days = days[~is_new].assign(
         horizon_week=(days["h"] + 6) // 7,
         squared=(days["forecast"] / days["sales"] - 1) ** 2,
         coverage_80=(days["lo_80"] <= days["sales"]) & (days["sales"] <= days["hi_80"]),

@@ -48,9 +48,12 @@ class Baseline(Member):
 
     def fit(self, known: Frames, cutoff: date) -> Self:
         """Take the medians of the selling days before the cutoff."""
-        history = known.history
-        first_day = pd.Timestamp(cutoff) - pd.Timedelta(days=self.parameters.days - 1)
-        days = history[(history["date"] >= first_day) & history["is_open"] & (history["sales"] > 0)]
+        sold = known.history[known.history["is_open"] & (known.history["sales"] > 0)]
+        span = pd.Timedelta(days=self.parameters.days - 1)
+        days = sold[sold["date"] >= pd.Timestamp(cutoff) - span]
+        if days.empty:
+            # The whole chain has been closed since: its last days are the nearest that there are.
+            days = sold[sold["date"] >= sold["date"].max() - span]
         days = days.assign(weekday=days["date"].dt.dayofweek + 1)
         self.medians = pd.concat(
             [

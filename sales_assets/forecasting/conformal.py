@@ -110,7 +110,8 @@ class Predictive:
             scores[own] = days.loc[own, "residual"] / _scale(days[own], *others)
         order = np.argsort(scores, kind="stable")
         weights = _weights(days, asked_at)[order]
-        return cls(stores, weeks, scores[order], weights, _levels(rows))
+        every_week = _every_week(weeks, int(weeks.index.max()))
+        return cls(stores, every_week, scores[order], weights, _levels(rows))
 
     def bounds(self) -> pd.DataFrame:
         """Return one row a (store_id, horizon_week): the scale and the columns `BOUNDS`.
@@ -232,10 +233,14 @@ def _scales(days: pd.DataFrame, asked_at: pd.Timestamp) -> tuple[pd.Series, pd.S
 
 def _scale(days: pd.DataFrame, stores: pd.Series, weeks: pd.Series) -> Array:
     of_store = days["store_id"].map(stores).fillna(stores[ANY_STORE])
-    # A week that was not seen is as the last before it.
-    of_week = weeks.reindex(range(1, int(days["horizon_week"].max()) + 1)).ffill().bfill()
+    of_week = _every_week(weeks, int(days["horizon_week"].max()))
     scale: Array = (of_store * days["horizon_week"].map(of_week) * days["doubt"]).to_numpy()
     return scale
+
+
+def _every_week(weeks: pd.Series, last: int) -> pd.Series:
+    """Return a value for each week up to the last; one that was not seen is as that before it."""
+    return weeks.reindex(pd.RangeIndex(1, last + 1, name=weeks.index.name)).ffill().bfill()
 
 
 def _quantile(scores: Array, weights: Array, share: float) -> float:

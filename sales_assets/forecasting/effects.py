@@ -184,7 +184,11 @@ def _backfit(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the effects of store cells and of the calendar, each estimated beside the others."""
     y = days["log_sales"].to_numpy()
-    recent = (days["date"] > pd.Timestamp(cutoff) - pd.Timedelta(days=effect_days)).to_numpy()
+    span = pd.Timedelta(days=effect_days)
+    recent = (days["date"] > pd.Timestamp(cutoff) - span).to_numpy()
+    if not recent.any():
+        # The whole chain has been closed since: its last days are the nearest that there are.
+        recent = (days["date"] > days["date"].max() - span).to_numpy()
     cells, cell_keys = _codes(days[CELL])
     kinds, _ = _codes(days[CELL[1:]])
     parts = {part: pd.factorize(keys, sort=True) for part, keys in calendar_keys(days).items()}
@@ -260,11 +264,19 @@ def _season(series: pd.DataFrame, cutoff: date) -> pd.DataFrame:
     """
     weeks_ago = (pd.Timestamp(cutoff) - series["date"]).dt.days // 7
     by_store = series["y"] - series.groupby("store_id")["y"].transform("mean")
-    chain = by_store.groupby(weeks_ago).mean().sort_index(ascending=False)
+    chain = by_store.groupby(weeks_ago).mean()
+    # A week in which the whole chain was closed stays in its place.
+    chain = chain.reindex(range(int(weeks_ago.max()), -1, -1))
     table = _no_season(cutoff)
     if len(chain) >= 2 * WEEKS:
         trend = chain.rolling(WEEKS + 1, center=True, min_periods=WEEKS // 2).mean()
         weekly = (chain - trend).groupby(chain.index % WEEKS).mean().to_numpy()
+        is_known = ~np.isnan(weekly)
+        if not is_known.any():
+            return table
+        # Where it is closed every year, the weeks around say what one would be like.
+        week = np.arange(WEEKS)
+        weekly = np.interp(week, week[is_known], weekly[is_known], period=WEEKS)
         smooth = (np.roll(weekly, 1) + 2 * weekly + np.roll(weekly, -1)) / 4
         table["season"] = smooth - smooth.mean()
     return table

@@ -16,7 +16,7 @@ class Lookup:
     """Values by keys, one row of the table a combination of keys.
 
     Args:
-        table: Keys and values, one row or more.
+        table: Keys and values; without keys one row.
         keys: Columns whose combinations name a row, each once.
         values: Columns of numbers.
     """
@@ -35,6 +35,8 @@ class Lookup:
     def at(self, rows: Mapping[str, Any] | pd.DataFrame) -> dict[str, NDArray[np.float64]]:
         """Return the values of rows by name; NaN where the table has no such keys."""
         places = tuple(_places(known, rows[key]) for key, known in self._known.items())
+        if not all(len(known) for known in self._known.values()):
+            return {name: np.full(len(places[0]), np.nan) for name in self._values}
         is_known = np.logical_and.reduce([place >= 0 for place in places])
         return {
             name: np.where(is_known, values[places], np.nan)
@@ -45,5 +47,7 @@ class Lookup:
 def _places(known: NDArray[Any], values: Any) -> NDArray[np.int64]:
     """Return the place of each value among the known ones, ascending; -1 where it is not."""
     values = np.asarray(values)
+    if not len(known):
+        return np.full(len(values), -1)
     places = np.searchsorted(known, values).clip(max=len(known) - 1)
     return np.where(known[places] == values, places, -1)

@@ -9,7 +9,14 @@ import pandas as pd
 from sales_assets.errors import SalesError
 from sales_assets.questions.picture import Picture
 from sales_assets.settings import REPOSITORY
-from sales_assets.warehouse import create_table, headline, query, read_sql, replace_table
+from sales_assets.warehouse import (
+    create_table,
+    headline,
+    in_order,
+    query,
+    read_sql,
+    replace_table,
+)
 
 # What most questions read.
 SALES_AND_STORES = ("cleaned.sales", "cleaned.stores")
@@ -70,15 +77,17 @@ class Question:
 
     def make(self, con: duckdb.DuckDBPyConnection) -> int:
         """Replace the table in the warehouse and return its number of rows."""
-        if self.compute is None:
-            return create_table(con, self.table, f"insights/{self.name}")
-        return replace_table(con, self.table, self.compute(con))
+        with in_order(con):
+            if self.compute is None:
+                return create_table(con, self.table, f"insights/{self.name}")
+            return replace_table(con, self.table, self.compute(con))
 
     def rows(self, con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
         """Return what the table would be, from what the warehouse holds."""
-        if self.compute is None:
-            return query(con, f"insights/{self.name}").df()
-        return self.compute(con)
+        with in_order(con):
+            if self.compute is None:
+                return query(con, f"insights/{self.name}").df()
+            return self.compute(con)
 
     def answered(self, rows: pd.DataFrame) -> tuple[str, bool]:
         """Return the answer and True, or why there is none and False.
@@ -96,4 +105,5 @@ class Question:
 
 def make_base(con: duckdb.DuckDBPyConnection, name: str) -> int:
     """Replace one of `BASES` in the warehouse and return its number of rows."""
-    return create_table(con, f"insights.{name}", f"insights/{name}")
+    with in_order(con):
+        return create_table(con, f"insights.{name}", f"insights/{name}")

@@ -9,8 +9,9 @@ from pathlib import Path
 from sales_assets.settings import Settings
 from sales_assets.sources.layout import LAYOUTS
 
-# Files of the layout that lie in `incoming` itself are one delivery together, of this name.
-LOOSE = "files"
+# Files of the layout that lie in `incoming` itself are one delivery together, of this name, which
+# nothing else that lies there can have.
+LOOSE = "files/"
 # How programs that copy files call those that are not complete yet.
 UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".crdownload")
 
@@ -35,7 +36,7 @@ class Inbox:
         self.now = now
         # On the disk of `incoming`, which may be another one than the home's.
         self._taken = self.incoming / ".taken"
-        self._loose = self._taken / f".{LOOSE}"
+        self._loose = self._taken / ".files"
 
     def arrived(self) -> dict[str, str]:
         """Return what lies in `incoming`: names in order, and what changes while one is written."""
@@ -61,7 +62,7 @@ class Inbox:
 
     def take(self, name: str) -> Path:
         """Move a delivery to where no one writes, and return its place."""
-        place = self._taken / f"{self.now():%Y%m%dT%H%M%S%fZ}-{name}"
+        place = self._taken / f"{self.now():%Y%m%dT%H%M%S%fZ}-{name.rstrip('/')}"
         self._taken.mkdir(exist_ok=True)
         if name == LOOSE:
             self._loose.mkdir(exist_ok=True)

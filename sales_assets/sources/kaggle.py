@@ -58,6 +58,8 @@ class Load:
     """False if the file had been loaded before and was left alone."""
     superseded_by: int | None = None
     """Of a file that was left alone: the newest load of another one that came after it."""
+    added: int | None = None
+    """Of a file that was judged again for its new stores: the rows that were not there yet."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def deliver(
 
     Rows replace those of the same store and day. Refused rows go to `quality.quarantine`. A file
     whose content was loaded before is left alone, unless `store.csv` is new: rows refused for an
-    unknown store may have become usable.
+    unknown store may have become usable, and are added, while those that are there stay.
 
     Args:
         con: The warehouse, with its schemas, open for writing and outside a transaction.
@@ -165,7 +167,7 @@ def _load(
     file: dict[str, str] = {"file": layout.file, "kind": layout.kind, "sha256": sha256}
     known = warehouse.query(con, "raw/known_load", **file).fetchone()
     if known and not again:
-        load_id, rows, refused = known
+        load_id, rows, refused, _ = known
         newest = warehouse.query(con, "raw/newest_load", kind=layout.kind).fetchone()
         assert newest is not None
         later = newest[0] if newest[0] > load_id else None
@@ -175,7 +177,16 @@ def _load(
     load_id = _next_load_id(con)
     warehouse.query(con, "quality/superseded", **file)
     warehouse.query(con, "quality/refused", load_id=load_id, **file)
-    warehouse.query(con, f"raw/upserted_{layout.kind}", load_id=load_id, **file)
+    written = warehouse.query(
+        con,
+        f"raw/upserted_{layout.kind}",
+        load_id=load_id,
+        # Rows that could not be used before count as delivered when the file first came.
+        own_load_id=known[-1] if known else load_id,
+        is_again=bool(known),
+        **file,
+    ).fetchone()
+    assert written is not None
     warehouse.query(
         con,
         "raw/recorded_load",
@@ -186,7 +197,8 @@ def _load(
         **file,
     )
     con.execute("drop table judged_rows")
-    return Load(load_id, layout.file, layout.kind, sha256, rows, refused, is_new=True)
+    added = int(written[0]) if known else None
+    return Load(load_id, layout.file, layout.kind, sha256, rows, refused, True, added=added)
 
 
 def _judge(
@@ -242,6 +254,12 @@ def _tell(load: Load) -> None:
         return
     if not load.is_new:
         log.info("%s: already loaded as load %d, nothing to do", load.file, load.load_id)
+        return
+    if load.added is not None:
+        log.info(
+            "%s: load %d, judged again since store.csv is new, %s rows added, %s refused",
+            load.file, load.load_id, f"{load.added:,}", f"{load.refused:,}",
+        )  # fmt: skip
         return
     log.info(
         "%s: load %d, %s rows loaded, %s refused",

@@ -45,15 +45,24 @@ def opened(path: Path) -> BufferedReader:
 def number_lines(path: Path, numbered: Path, layout: Layout) -> list[str]:
     """Copy a file as line number, text, fault and fields; return the names of the fields."""
     with numbered.open("wb") as copy, opened(path) as delivered:
-        lines = enumerate(iter(partial(delivered.readline, MAX_LINE_BYTES + 1), b""), start=1)
+        lines = _lines(delivered, layout.file)
         columns, width = _read_header(next(lines, (1, b""))[1], layout)
-        copy.writelines(_numbered(lines, layout.file, len(columns), width))
+        copy.writelines(_numbered(lines, len(columns), width))
     return columns
 
 
-def _numbered(
-    lines: Iterable[tuple[int, bytes]], file: str, columns: int, width: int
-) -> Iterator[bytes]:
+def _lines(delivered: BufferedReader, file: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file with their numbers, the first being 1."""
+    for number, raw in enumerate(iter(partial(delivered.readline, MAX_LINE_BYTES + 1), b""), 1):
+        if len(raw) > MAX_LINE_BYTES:
+            raise Unusable(
+                f"{file}, line {number}: longer than {MAX_LINE_BYTES:,} bytes, so this is no CSV "
+                "file of the expected layout"
+            )
+        yield number, raw
+
+
+def _numbered(lines: Iterable[tuple[int, bytes]], columns: int, width: int) -> Iterator[bytes]:
     """Yield the lines of the copy, each with `columns` fields.
 
     Blank lines are left out; blanks follow for columns that were not delivered. A line that does
@@ -62,11 +71,6 @@ def _numbered(
     well_formed = re.compile(_FIELD + rb"(?:,%b){%d}+" % (_FIELD, width - 1))
     blanks = b"," * (columns - width)
     for number, raw in lines:
-        if len(raw) > MAX_LINE_BYTES:
-            raise Unusable(
-                f"{file}, line {number}: longer than {MAX_LINE_BYTES:,} bytes, so this is no CSV "
-                "file of the expected layout"
-            )
         line = raw.rstrip(b"\r\n")
         fault = None
         if not (line.isascii() and well_formed.fullmatch(line)):
@@ -90,7 +94,11 @@ def _read_header(raw: bytes, layout: Layout) -> tuple[list[str], int]:
             f"{layout.file} is empty or starts with a blank line; expected a header with the "
             f"columns {', '.join(layout.required)}"
         )
-    names = [name.strip() for name in next(csv.reader([text]))]
+    try:
+        names = [name.strip() for name in next(csv.reader([text]))]
+    except csv.Error:
+        # A name longer than any is allowed to be.
+        names = [text]
     lower = [name.lower() for name in names]
     if faults := _header_faults(lower, layout):
         raise Unusable(

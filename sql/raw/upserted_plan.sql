@@ -1,14 +1,15 @@
--- Writes the accepted rows of test.csv; a store's day that is already there is replaced.
+-- Writes the accepted rows of test.csv; a store's day that is already there is replaced. Of a file
+-- that is loaded again ($is_again) what is there stays: it came from this file, or from a later one.
 merge into raw.plan as loaded
 using (
     select
         id, store_id, date,
         is_open, is_promo, state_holiday, is_school_holiday,
-        $file as file, line, $load_id as load_id
+        $file as file, line, $own_load_id as load_id
     from judged_rows
     where reason is null
     order by store_id, date
 ) as accepted
 using (store_id, date)
-when matched then update
+when matched and not cast($is_again as boolean) then update
 when not matched then insert

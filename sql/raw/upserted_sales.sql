@@ -1,15 +1,26 @@
--- Writes the accepted rows of train.csv; a store's day that is already there is replaced.
+-- Writes the accepted rows of train.csv; a store's day that is already there is replaced, and keeps
+-- the load that it came with if it says the same. Of a file that is loaded again ($is_again) what is
+-- there stays: it came from this file, or from a later one that corrected it.
 merge into raw.sales as loaded
 using (
     select
         store_id, date,
         sales, customers,
         is_open, is_promo, state_holiday, is_school_holiday,
-        $file as file, line, $load_id as load_id
+        $file as file, line, $own_load_id as load_id
     from judged_rows
     where reason is null
     order by store_id, date
 ) as accepted
 using (store_id, date)
-when matched then update
+when matched
+    and not cast($is_again as boolean)
+    and (
+        loaded.sales, loaded.customers,
+        loaded.is_open, loaded.is_promo, loaded.state_holiday, loaded.is_school_holiday
+    ) is distinct from (
+        accepted.sales, accepted.customers,
+        accepted.is_open, accepted.is_promo, accepted.state_holiday, accepted.is_school_holiday
+    )
+    then update
 when not matched then insert

@@ -4,13 +4,15 @@ with
 
 judged as (
     -- Sums of whole numbers: threads add fractions in varying order, and the last bit would differ.
+    -- An absurd value is cut where it would no longer fit.
     select
         store_id,
         cutoff,
         model = 'ensemble' as is_ensemble,
-        cast(1e9 * ((forecast - sales) / sales) ** 2 as hugeint) as squared_billionths,
-        cast(1e6 * (forecast - sales) as hugeint) as error_millionths,
-        cast(1e6 * sales as hugeint) as sales_millionths,
+        cast(least(1e9 * ((forecast - sales) / sales) ** 2, 1e30) as hugeint)
+            as squared_billionths,
+        cast(greatest(1e6 * (forecast - sales), -1e30) as hugeint) as error_millionths,
+        cast(least(1e6 * sales, 1e30) as hugeint) as sales_millionths,
         cast(sales between lo_80 and hi_80 as integer) as is_in_80,
         cast(sales between lo_95 and hi_95 as integer) as is_in_95
     from models.backtest

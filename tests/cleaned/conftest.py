@@ -63,7 +63,7 @@ def clean(con, tmp_path):
 
     def clean(days, stores=None, plan=None, horizon=14):
         source = tmp_path / "source"
-        source.mkdir()
+        source.mkdir(exist_ok=True)
         if stores is None:
             stores = pd.DataFrame({"Store": days["Store"].unique()})
             stores = stores.assign(StoreType="a", Assortment="a")

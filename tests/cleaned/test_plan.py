@@ -217,6 +217,17 @@ def test_a_silent_store_opens_again_when_a_later_plan_says_so(clean, con):
     assert dates_where(con, "is_open", 2) == dates_where(con, "is_open", 1)
 
 
+def test_a_plan_that_came_after_the_silence_holds_when_the_whole_history_comes_again(clean, con):
+    days = days_of((1, 2), days=77)
+    silent = (days["Store"] == 2) & (days["Date"] > MONDAY + timedelta(days=30))
+    plan = planned((1, 2), days=21)
+    last_week = days["Date"] >= MONDAY + timedelta(days=70)
+    clean(days[~silent & ~last_week], plan=plan)
+    clean(days[~silent], plan=plan)
+
+    assert dates_where(con, "is_open", 2) == dates_where(con, "is_open", 1) != []
+
+
 def test_a_store_that_opened_last_week_goes_on_as_it_began(clean, con):
     days = days_of((1, 2))
     before = (days["Store"] == 2) & (days["Date"] < MONDAY + timedelta(days=63))

@@ -448,3 +448,20 @@ def test_intervals_of_constant_width_are_one_share_of_every_forecast_of_a_window
     spread = share.groupby(judged["cutoff"]).agg(lambda values: values.max() - values.min())
     assert spread.to_numpy() == pytest.approx(np.zeros(spread.shape), abs=1e-12)
     assert covered(judged, 80).mean() == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize("unseen", [(1, 2), (2,), (3, 4)])
+def test_a_week_in_which_nothing_was_sold_is_given_the_bounds_of_one_beside_it(unseen):
+    rng = np.random.default_rng(4)
+    backtest = pd.concat(
+        backtest_of(rng.normal(0, 0.05 * week, 40), h=7 * week)
+        for week in range(1, 7)
+        if week not in unseen
+    )
+    every_week = backtest_of(np.zeros(6), h=np.arange(7, 43, 7))
+    bounds = add_intervals(every_week, calibrate(backtest))
+
+    assert bounds[BOUNDS].notna().all(axis=None)
+    beside = 3 if 1 in unseen else min(unseen) - 1
+    width = bounds["hi_80"] - bounds["lo_80"]
+    assert (width[[week - 1 for week in unseen]] == width[beside - 1]).all()

@@ -99,3 +99,46 @@ def test_a_store_that_was_rebuilt_keeps_its_effects():
 
     found = effect_of(effects, date=monday, days_since_open=2, instead={"date": tuesday})
     assert found == pytest.approx(0.3, abs=0.03)
+
+
+def season_of(effects):
+    return effects.season.set_index("week_end")["season"]
+
+
+@pytest.mark.parametrize("back", range(7))
+def test_a_week_in_which_the_chain_is_closed_every_year_leaves_the_season_of_the_others(back):
+    def bump(day):
+        return 0.3 if day.month == 12 else 0.0
+
+    closed = [day for year in (2013, 2014) for day in pd.date_range(f"{year}-08-04", periods=14)]
+    cutoff = date(2015, 6, 14 - back)
+    always, closed_in_august = (
+        Effects.fit(days[days["date"] <= pd.Timestamp(cutoff)], cutoff, 364)
+        for days in (additive(weeks=128, bump=bump), additive(128, bump=bump, closed=closed))
+    )
+
+    assert np.isfinite(season_of(closed_in_august)).all()
+    assert (season_of(closed_in_august) - season_of(always)).abs().max() < 0.05
+    assert season_of(always).max() > 0.2
+
+
+def test_a_season_needs_no_week_to_be_known():
+    # Open every other half of a year for four weeks, too seldom for a mean of a year.
+    days = additive(weeks=128)
+    days = days[days["date"].dt.month.isin((1, 7)) & (days["date"].dt.day < 22)]
+    effects = Effects.fit(days, date(2015, 6, 14), 364)
+
+    assert (effects.season["season"] == 0).all()
+
+
+def test_a_chain_that_was_closed_for_longer_than_effects_look_back_keeps_its_last_ones():
+    days = additive()
+    days["log_sales"] += 0.2 * (days["weekday"] == 1)
+    last = days[days["date"] <= "2015-03-14"]
+    late = Effects.fit(last, date(2015, 6, 14), 56)
+    then = Effects.fit(last, date(2015, 3, 14), 56)
+
+    monday, tuesday = pd.Timestamp("2015-06-22"), pd.Timestamp("2015-06-23")
+    gained = effect_of(late, date=monday, instead={"date": tuesday})
+    assert gained == pytest.approx(0.2, abs=0.05)
+    pd.testing.assert_frame_equal(late.effects, then.effects)

@@ -41,3 +41,9 @@ def test_what_is_no_key_has_no_value(table):
 def test_without_keys_there_is_one_value_for_all():
     one = Lookup(pd.DataFrame({"value": [5.0]}), [], ["value"])
     assert one.at(rows())["value"].tolist() == 5.0
+
+
+def test_an_empty_table_has_no_values(table):
+    found = Lookup(table.head(0), ["store_id", "model"], ["value"]).at(table)["value"]
+    assert len(found) == len(table)
+    assert np.isnan(found).all()

@@ -100,6 +100,17 @@ def test_the_baseline_counts_no_day_without_sales_and_none_too_long_ago():
     assert ask(Baseline, history, rows) == pytest.approx(8.0)
 
 
+def test_a_chain_that_was_closed_for_longer_than_the_baseline_looks_back_has_its_last_days():
+    days = Settings().baseline.days
+    closed_from = pd.Timestamp(CUTOFF) - pd.Timedelta(days=days + 5)
+    history = series((1,), 3 * days, is_open=lambda store, day: day < closed_from)
+    # What is older than that does not count.
+    too_old = history["date"] < closed_from - pd.Timedelta(days=days)
+    history.loc[too_old & history["is_open"], "sales"] = 1e9
+
+    assert ask(Baseline, history, coming((1,))) == pytest.approx(8.0)
+
+
 @pytest.mark.parametrize("days", [28, 29, 42])
 def test_the_baseline_counts_as_many_days_as_it_is_told(days):
     rng = np.random.default_rng(days)

@@ -78,6 +78,16 @@ MALFORMED = [
         id="endless line",
     ),
     pytest.param(
+        {"train": b"\0" * 100_000},
+        "train.csv, line 1: longer than 65,536 bytes",
+        id="nothing but zeros",
+    ),
+    pytest.param(
+        {"train": b"\0" * 40_000},
+        "train.csv, line 1: lacks columns Store, Date",
+        id="fewer zeros",
+    ),
+    pytest.param(
         {"train": HEADER.encode() + random.Random(2).randbytes(20_000)},
         "cannot be used, more than the 5 % allowed",
         id="binary garbage below a header",
@@ -233,6 +243,35 @@ def test_a_store_that_becomes_known_brings_its_refused_rows_back(con, deliver):
     assert rows(con, "select load_id, line, reason from quality.quarantine") == [
         (4, 4, "Sales is negative: -1")
     ]
+
+
+def test_a_new_store_csv_undoes_no_correction(con, deliver, caplog):
+    caplog.set_level("INFO", logger="sales_assets.raw")
+    train = HEADER + GOOD + "3,1,2015-01-05,30,1,1,0,0,0\n"
+    plan = PLAN_HEADER + "1,1,2,2015-01-06,1,1,0,0\n2,3,2,2015-01-06,1,1,0,0\n"
+    corrected_plan = PLAN_HEADER + "7,1,2,2015-01-06,0,0,0,0\n"
+    deliver(train, test=plan)
+    deliver(train.replace(",100,", ",777,"), test=corrected_plan)
+
+    deliver(train, store=STORES + "3,a,a\n", test=plan)
+
+    assert rows(con, "select store_id, sales from raw.sales order by 1") == [(1, 777.0), (3, 30.0)]
+    query = "select store_id, id, is_open, load_id from raw.plan order by 1"
+    assert "train.csv: load 7, judged again since store.csv is new, 1 rows added, 0 refused" in (
+        caplog.text
+    )
+    # The plan that came last is still the one that a submission answers.
+    assert rows(con, query) == [(1, 7, False, 5), (3, 2, True, 3)]
+
+
+def test_a_day_that_comes_again_unchanged_keeps_the_load_that_it_came_with(con, deliver):
+    deliver(HEADER + GOOD)
+    deliver(HEADER + GOOD + "2,1,2015-01-05,50,5,1,0,0,0\n")
+    query = "select store_id, load_id, line from raw.sales order by 1"
+    assert rows(con, query) == [(1, 2, 2), (2, 3, 3)]
+
+    deliver(HEADER + "2,1,2015-01-05,50,,1,0,0,0\n" + GOOD)
+    assert rows(con, query) == [(1, 2, 2), (2, 4, 2)]
 
 
 def test_quarantined_rows_of_other_files_stay(con, deliver):
