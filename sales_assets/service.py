@@ -52,21 +52,51 @@ def point_at(release: Release, settings: Settings) -> Tried:
     status, _ = _ask(settings, "/healthz")
     if status is None:
         return Tried(False, f"No service is running at {settings.service_url}.")
-    # Without a key of the role admin it is left to find the release by itself.
-    _ask(settings, "/v1/model/reload", method="POST", timeout_s=LOAD_S)
+    has_looked = _has_looked(release, settings)
     deadline = time.monotonic() + LOAD_S
     while True:
         status, ready = _ask(settings, "/readyz")
         model, refused = ready.get("model", {}), ready.get("refused")
-        answering = model.get("version")
-        if (answering, model.get("data")) == (release.version, release.data) and not refused:
-            break
-        if refused or time.monotonic() > deadline:
-            why = refused or "it has not loaded the new release, or serves another home"
-            says = f"The service still answers with {answering}: {why}"
-            return Tried(True, says, answering, model.get("data"))
+        if _is(model, release) and not refused:
+            return _tried(settings)
+        why = None
+        # What was refused may be a release before this one, which is yet to be found.
+        if refused and _is(ready.get("refused_model") or _named(release), release):
+            why = refused
+        elif has_looked and not refused:
+            why = "it has looked for a new release and found none, so that it serves another home."
+        elif time.monotonic() > deadline:
+            why = "it has not loaded the new release, or serves another home."
+        if why:
+            version = model.get("version")
+            says = f"The service still answers with {version}: {why}"
+            return Tried(True, says, version, model.get("data"))
         time.sleep(LOOK_S)
-    return _tried(settings)
+
+
+def _has_looked(release: Release, settings: Settings) -> bool:
+    """Have the service look for the release; tell whether it has, to the end and in vain.
+
+    Without a key of the role admin it is left to find the release by itself.
+    """
+    # The first look may be one that began before the release was there.
+    for _ in range(2):
+        status, told = _ask(settings, "/v1/model/reload", method="POST", timeout_s=LOAD_S)
+        if (
+            status != HTTPStatus.OK
+            or told.get("is_loading", True)
+            or _is(told.get("model", {}), release)
+        ):
+            return False
+    return True
+
+
+def _is(model: dict[str, Any], release: Release) -> bool:
+    return (model.get("version"), model.get("data")) == (release.version, release.data)
+
+
+def _named(release: Release) -> dict[str, Any]:
+    return {"version": release.version, "data": release.data}
 
 
 def _tried(settings: Settings) -> Tried:

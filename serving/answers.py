@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sales_assets.forecasting.explanations import PARTS, percent
 from sales_assets.forecasting.model_store import ENSEMBLE
+from sales_assets.forecasting.release import Release
 from serving.changed_plans import CHANGEABLE, Change
 from serving.predictor import Answer, Predictor
 
@@ -23,9 +24,8 @@ VALUES = ("h", "forecast", "lo_80", "hi_80", "lo_95", "hi_95")
 JUDGED = ("rmspe", "wape", "coverage_80")
 
 
-def model_info(predictor: Predictor) -> dict[str, str]:
-    """Return which version answers, and what it knows."""
-    release = predictor.release
+def model_info(release: Release) -> dict[str, str]:
+    """Return which version a release is, and what it knows."""
     return {"version": release.version, "cutoff": str(release.cutoff), "data": release.data}
 
 

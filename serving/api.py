@@ -12,7 +12,6 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import Lifespan
 
 from sales_assets.forecasting.frames import Frames
-from sales_assets.forecasting.lightgbm import LightGBM
 from serving import answers, gate, tables
 from serving.batches import MOST_STORES
 from serving.changed_plans import Change
@@ -59,7 +58,9 @@ async def _ready(request: Request) -> Predictor:
     service: Service = request.app.state.service
     predictor = service.predictor
     if predictor is None:
-        raise NotReadyError(service.refused or "No release is loaded yet.")
+        raise NotReadyError(
+            service.refused.says if service.refused else "No release is loaded yet."
+        )
     request.state.version = predictor.release.version
     return predictor
 
@@ -91,8 +92,8 @@ async def readyz(service: Answering, predictor: Ready) -> dict[str, Any]:
     """Tell which release answers, and whether a newer one was refused."""
     return {
         "status": "ready",
-        "model": answers.model_info(predictor),
-        "refused": service.refused,
+        "model": answers.model_info(predictor.release),
+        **_refused(service),
     }
 
 
@@ -103,7 +104,9 @@ async def metrics(request: Request, service: Answering) -> Response:
     journal: Journal | None = request.app.state.journal
     counted.unjournaled.set(journal.dropped if journal else 0)
     counted.refused_at_gate.set(getattr(request.state, gate.REFUSED, 0))
-    return Response(counted.text(service.predictor, service.refused), media_type=CONTENT_TYPE)
+    return Response(
+        counted.text(service.predictor, service.refused is not None), media_type=CONTENT_TYPE
+    )
 
 
 @router.get("/v1/model", response_model=ModelStatus)
@@ -126,7 +129,7 @@ async def stores(predictor: Ready) -> Response:
     """List the stores and the days that can be asked for."""
     return JSONResponse(
         {
-            "model": answers.model_info(predictor),
+            "model": answers.model_info(predictor.release),
             "first_day": str(predictor.first_day),
             "last_day": str(predictor.last_day),
             "stores": [answers.store_info(predictor, store) for store in sorted(predictor.stores)],
@@ -140,7 +143,7 @@ async def overview(predictor: Ready) -> Response:
     assert predictor.planned is not None
     return JSONResponse(
         {
-            "model": answers.model_info(predictor),
+            "model": answers.model_info(predictor.release),
             "degraded": list(predictor.planned.degraded),
             **await asyncio.to_thread(answers.overview, predictor),
         }
@@ -161,16 +164,15 @@ async def predict(
     ]
     asked_stores = sorted({store for store, _ in days})
     answer = await _answer(service, predictor, asked_stores, changes)
-    explained, degraded = None, answer.degraded
+    explained = None
     if body.explain:
-        wanted = frozenset(days)
-        explained, degraded = await _explained(service, predictor, changes, answer, wanted)
+        explained = await _explained(service, predictor, changes, frozenset(days))
     found = await _told(answer, days, body.level, explained)
-    _note(request, predictor, found, degraded)
+    _note(request, predictor, found, answer.degraded)
     return JSONResponse(
         {
-            "model": answers.model_info(predictor),
-            "degraded": list(degraded),
+            "model": answers.model_info(predictor.release),
+            "degraded": list(answer.degraded),
             "predictions": found,
         }
     )
@@ -228,15 +230,15 @@ async def store_forecast(
     predictor.check_stores({store_id})
     answer = await _answer(service, predictor, [store_id], [])
     coming = _coming(predictor, store_id)[:days]
-    explained, degraded = None, answer.degraded
+    explained = None
     if explain:
-        explained, degraded = await _explained(service, predictor, [], answer, frozenset(coming))
+        explained = await _explained(service, predictor, [], frozenset(coming))
     found = answers.predictions(answer, coming, LEVELS, explained)
-    _note(request, predictor, found, degraded)
+    _note(request, predictor, found, answer.degraded)
     return JSONResponse(
         {
-            "model": answers.model_info(predictor),
-            "degraded": list(degraded),
+            "model": answers.model_info(predictor.release),
+            "degraded": list(answer.degraded),
             "store": answers.store_info(predictor, store_id),
             "history": answers.history(predictor.features.history_of(store_id)),
             "accuracy": answers.accuracy(predictor, store_id),
@@ -264,11 +266,12 @@ async def scenario(
     other = await _answer(service, predictor, [store_id], changes)
     # Both by the same members: what one of them thinks is not what the plan changes.
     planned = predictor.as_if(await _answer(service, predictor, [store_id], []), other.degraded)
-    explained, degraded = None, tuple(sorted({*planned.degraded, *other.degraded}))
+    other = predictor.as_if(other, planned.degraded)
+    degraded = other.degraded
+    explained = None
     if body.explain:
         coming = frozenset(_coming(predictor, store_id))
-        explained, more = await _explained(service, predictor, changes, other, coming)
-        degraded = tuple(sorted({*degraded, *more}))
+        explained = await _explained(service, predictor, changes, coming)
     differences = answers.compared(planned, other)
     totals = {name: sum(day[name] for day in differences) for name in ("planned", "scenario")}
     found = answers.predictions(other, _coming(predictor, store_id), LEVELS, explained)
@@ -276,7 +279,7 @@ async def scenario(
     past = predictor.features.history_of(store_id)
     return JSONResponse(
         {
-            "model": answers.model_info(predictor),
+            "model": answers.model_info(predictor.release),
             "degraded": list(degraded),
             "store": answers.store_info(predictor, store_id),
             "planned_total": totals["planned"],
@@ -314,16 +317,13 @@ async def _explained(
     service: Service,
     predictor: Predictor,
     changes: list[Change],
-    answer: Answer,
     days: frozenset[tuple[int, date]],
-) -> tuple[pd.DataFrame | None, tuple[str, ...]]:
-    """Return what the forecasts of some days are made of, and the members that gave no answer."""
+) -> pd.DataFrame | None:
+    """Return what the forecasts of some days are made of, where anyone can tell."""
     asked = await asyncio.to_thread(predictor.asked, sorted({store for store, _ in days}), changes)
     keys = zip(asked.rows["store_id"], asked.rows["date"].dt.date, strict=True)
     wanted = Frames(asked.rows[[key in days for key in keys]], asked.history)
-    explained = await service.explain(predictor, wanted)
-    missing = () if explained is not None else (LightGBM.name,)
-    return explained, tuple(sorted({*answer.degraded, *missing}))
+    return await service.explain(predictor, wanted)
 
 
 async def _lines(
@@ -366,10 +366,21 @@ def _note(
 
 def _status(service: Service, predictor: Predictor) -> dict[str, Any]:
     return {
-        "model": answers.model_info(predictor),
+        "model": answers.model_info(predictor.release),
         "horizon": predictor.release.horizon,
         "weights": dict(predictor.ensemble.weights),
-        "refused": service.refused,
+        "is_loading": service.is_loading,
+        **_refused(service),
+    }
+
+
+def _refused(service: Service) -> dict[str, Any]:
+    """Return what is said of the newest release where it does not answer."""
+    refusal = service.refused
+    release = refusal.release if refusal else None
+    return {
+        "refused": refusal.says if refusal else None,
+        "refused_model": answers.model_info(release) if release else None,
     }
 
 

@@ -34,6 +34,7 @@ from serving.members import RELOAD_S, Members, packed
 from serving.mirror import pull
 from serving.predictor import Answer, Predictor
 from serving.security import Keys, RateLimit
+from serving.service import Refusal
 
 log = logging.getLogger("ray.serve")
 
@@ -84,7 +85,7 @@ class Ingress:
     def __init__(self, arguments: Arguments, groups: dict[str, DeploymentHandle]) -> None:
         self.arguments, self.groups = arguments, groups
         self.predictor: Predictor | None = None
-        self.refused: str | None = None
+        self.refused: Refusal | None = None
         self._batches = Batches(self._changed)
         self._explaining = asyncio.Semaphore(EXPLAINED_AT_A_TIME)
         self._down: set[str] = set()
@@ -147,6 +148,8 @@ class Ingress:
         group = next(
             group for group, names in self.arguments.members.items() if LightGBM.name in names
         )
+        if group in self._down:
+            return None
         ask = self.groups[group].explain
         question = asked, predictor.ensemble.factors.get(LightGBM.name, 1.0)
         return await self._asked(
@@ -158,6 +161,11 @@ class Ingress:
         self._tried = None
         await asyncio.wait({self._renewal()}, timeout=RENEW_S)
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether it looks for a new release, or loads one, now."""
+        return self._renewing is not None and not self._renewing.done()
+
     def _renewal(self) -> asyncio.Task[None]:
         """Return the task that looks for a new release, begun if there is none."""
         if self._renewing is None or self._renewing.done():
@@ -166,13 +174,16 @@ class Ingress:
 
     async def _renewed(self) -> None:
         """Load the newest release beside the present one, try it, and let it answer."""
+        release = None
         try:
             release = await asyncio.to_thread(self._newest)
             await self._use(release)
         except Exception:
             # Whatever is wrong with it, the last good one goes on; paths are for the log alone.
             log.exception("the newest release is refused")
-            self.refused = "The newest release cannot be used; the service's log says why."
+            self.refused = Refusal(
+                "The newest release cannot be used; the service's log says why.", release
+            )
             if self.predictor is None:
                 await self._use_last()
 

@@ -16,6 +16,7 @@ Source of telling a standing queue from a burst: Nichols and Jacobson (2012), Co
 delay.
 """
 
+import asyncio
 import json
 import logging
 import time
@@ -62,6 +63,8 @@ CATCH_UP_S = 3.0
 FAR_MORE = 4
 # Where nobody was refused for so long, no queue stands any more.
 QUIET_S = 3.0
+# Who has not taken a part of an answer in that time gives up the place.
+SLOW_S = 1.0
 # How often the log says how many were refused.
 TELL_S = 10.0
 
@@ -116,11 +119,16 @@ class Gate:
         self._inside[number] = None
         self._of_late["let in"] += 1
 
+        loop = asyncio.get_running_loop()
+
         async def sent(message: Message) -> None:
             # Not when all is done: who has read it may be back before that.
             if message["type"] == "http.response.body" and not message.get("more_body"):
                 self._leave(number)
+            # Nor do those wait who could be answered while somebody reads slowly, or not at all.
+            slow = loop.call_later(SLOW_S, self._leave, number)
             await send(message)
+            slow.cancel()
 
         try:
             await self._pass_on(scope, receive, sent)
@@ -199,9 +207,14 @@ class Gate:
 
 
 def _is_rays_own(message: Message) -> bool:
-    """Tell whether the start of an answer is an error that Ray put into words."""
+    """Tell whether the start of an answer is an error that Ray put into words.
+
+    Errors of files that a browser asks for are the interface's, and no problems in JSON.
+    """
     kind = dict(message.get("headers", ())).get(b"content-type")
-    return message["status"] >= HTTPStatus.BAD_REQUEST and kind != PROBLEM
+    status = message["status"]
+    is_possible = status in IN_OUR_WORDS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_possible and kind != PROBLEM
 
 
 async def _tell(send: Send, status: HTTPStatus, detail: str) -> None:

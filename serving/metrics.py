@@ -56,11 +56,11 @@ class Metrics:
         for member in degraded:
             self.degraded.labels(member).inc()
 
-    def text(self, predictor: Predictor | None, refused: str | None) -> bytes:
+    def text(self, predictor: Predictor | None, is_refused: bool) -> bytes:
         """Return everything in Prometheus's text format."""
         self.release.clear()
         if predictor:
             release = predictor.release
             self.release.labels(release.version, str(release.cutoff)).set(1)
-        self.refused.set(refused is not None)
+        self.refused.set(is_refused)
         return generate_latest(self.registry)

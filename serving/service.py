@@ -1,12 +1,27 @@
 """What the HTTP interface asks: on Ray Serve `serving.app`, in one process anything like it."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import pandas as pd
 
 from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.release import Release
 from serving.changed_plans import Change
 from serving.predictor import Answer, Predictor
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A release that does not answer.
+
+    Attributes:
+        says: Why, in words for anyone.
+        release: Which it is; None where not even that can be read.
+    """
+
+    says: str
+    release: Release | None = None
 
 
 class Service(Protocol):
@@ -17,8 +32,12 @@ class Service(Protocol):
         """The release that answers now; None until the first one is loaded."""
 
     @property
-    def refused(self) -> str | None:
-        """Why the newest release does not answer, if so."""
+    def refused(self) -> Refusal | None:
+        """The release that was found last, if it does not answer."""
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether it looks for a new release, or loads one, now."""
 
     def admit(self, stores: int) -> None:
         """Let a question begin about changed plans of so many stores; or raise a `BusyError`."""

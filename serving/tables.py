@@ -31,8 +31,8 @@ def read_instances(content: bytes) -> list[Instance]:
         _check_columns(reader.fieldnames or [])
         instances: list[Instance] = []
         errors: list[dict[str, str]] = []
-        for row in reader:
-            if len(instances) + len(errors) == MAX_ROWS:
+        for count, row in enumerate(reader, start=1):
+            if count > MAX_ROWS:
                 raise _unusable("body", f"a file has at most {MAX_ROWS:,} rows")
             try:
                 instances.append(Instance.model_validate(_typed(row)))

@@ -27,6 +27,7 @@ from serving.api import create_app
 from serving.changed_plans import Change
 from serving.predictor import Answer, Predictor, loaded_member
 from serving.security import Keys, RateLimit
+from serving.service import Refusal
 
 # The deployments of the members.
 GROUPS = {
@@ -62,7 +63,8 @@ class InProcess:
 
     predictor: Predictor | None
     member: LightGBM | None
-    refused: str | None = None
+    refused: Refusal | None = None
+    is_loading: bool = False
     renewed: int = 0
 
     def admit(self, stores: int) -> None:

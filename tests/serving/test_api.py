@@ -7,7 +7,7 @@ import re
 import time
 import urllib.request
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from sales_assets import warehouse
 from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.settings import Settings
 from serving import answers, api
+from serving.changed_plans import Change
 from serving.predictor import Answer, Predictor
 from serving.security import Keys
+from serving.service import Refusal
 from tests.serving.conftest import Client, InProcess, assert_problem, day, instances
 
 
@@ -225,7 +227,8 @@ def test_without_reasons_the_forecasts_are_answered_all_the_same(
 ) -> None:
     monkeypatch.setattr(service, "member", None)
     body = client.get("/v1/stores/5/forecast?explain=true").json
-    assert body["degraded"] == ["lightgbm"]
+    # The forecasts lack nothing.
+    assert body["degraded"] == []
     assert all(found["contributions"] is None for found in body["predictions"])
     assert len(body["predictions"]) == 42
 
@@ -260,6 +263,26 @@ def test_a_scenario_without_a_member_compares_like_with_like(
     total = without.loc[without["model"] == ENSEMBLE, "forecast"].sum()
     assert body["degraded"] == ["lightgbm"]
     assert body["planned_total"] == pytest.approx(total, rel=1e-9)
+
+
+def test_what_was_planned_without_a_member_is_compared_without_it(
+    client: Client, service: InProcess, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that began without a member asks it as soon as it is there."""
+    members = {name: ask for name, ask in predictor.members.items() if name != "lstm"}
+    poorer = replace(predictor, members=members)
+    planned = poorer.forecast(sorted(predictor.stores))
+    monkeypatch.setattr(service, "predictor", predictor.with_planned(planned))
+    plan = client.get("/v1/stores/5/forecast").json["predictions"][0]
+    changed = {"date": plan["date"], "is_school_holiday": not plan["plan"]["is_school_holiday"]}
+    body = client.post("/v1/stores/5/scenario", {"changes": [changed]}).json
+
+    change = Change(5, **{**changed, "date": date.fromisoformat(plan["date"])})
+    both = [poorer.forecast([5]).forecasts, poorer.forecast([5], [change]).forecasts]
+    totals = [found.loc[found["model"] == ENSEMBLE, "forecast"].sum() for found in both]
+    assert body["degraded"] == ["lstm"]
+    assert all("lstm" not in found["members"] for found in body["predictions"])
+    assert [body["planned_total"], body["scenario_total"]] == pytest.approx(totals, rel=1e-9)
 
 
 def test_what_is_planned_anyway_changes_nothing(
@@ -334,6 +357,20 @@ def test_the_model_is_told(client: Client, predictor: Predictor) -> None:
     assert body["horizon"] == 42
     assert body["weights"] == dict(predictor.ensemble.weights)
     assert body["refused"] is None
+    assert body["refused_model"] is None
+    assert body["is_loading"] is False
+
+
+def test_a_refused_release_is_named(
+    client: Client, service: InProcess, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = replace(predictor.release, version="20990101T000000Z-00000000")
+    monkeypatch.setattr(service, "refused", Refusal("It cannot be used.", newer))
+    for path in ("/readyz", "/v1/model"):
+        body = client.get(path).json
+        assert body["refused"] == "It cannot be used."
+        assert body["refused_model"]["version"] == newer.version
+        assert body["model"]["version"] == predictor.release.version
 
 
 def test_every_answer_has_the_headers_that_browsers_go_by(client: Client) -> None:

@@ -138,6 +138,25 @@ def test_an_explanation_that_fails_costs_no_forecast(ingress: Ingress) -> None:
     asyncio.run(run())
 
 
+def test_nobody_waits_for_an_explanation_by_who_is_down(
+    ingress: Ingress, groups: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        await ingress.renew()
+        predictor = ingress.predictor
+        assert predictor is not None
+        groups["trees"].fails = lambda _: True
+        assert (await ingress.forecast(predictor, a_change(predictor))).degraded
+        monkeypatch.setattr(groups["trees"], "_explain", never)
+        asked = predictor.asked([3])
+        assert await asyncio.wait_for(ingress.explain(predictor, asked), 1) is None
+
+    asyncio.run(run())
+
+
 def test_few_long_explanations_are_under_way_at_a_time(
     ingress: Ingress, groups: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

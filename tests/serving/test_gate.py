@@ -380,3 +380,48 @@ def test_a_request_that_died_with_the_interface_may_be_asked_again() -> None:
             assert Problem(**json.loads(body["body"])).status == 503
 
     asyncio.run(run())
+
+
+def test_who_reads_slowly_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "SLOW_S", 0.01)
+
+    async def run() -> None:
+        behind = Behind()
+        behind.go_on.set()
+        entrance = Gate(behind, 2, 2)
+        go_on = asyncio.Event()
+        read: list[Any] = []
+
+        async def send(message: Any) -> None:
+            await go_on.wait()
+            read.append(message)
+
+        scope = {"type": "http", "path": "/planner/plotly.min.js", "headers": []}
+        slow = [asyncio.create_task(entrance(scope, None, send)) for _ in range(2)]
+        await asyncio.sleep(0)
+        start, _ = await ask(entrance, "/v1/stores")
+        assert start["status"] == 503
+        await asyncio.sleep(0.05)
+        start, _ = await ask(entrance, "/v1/stores")
+        assert start["status"] == 200
+        # They get the rest all the same.
+        go_on.set()
+        await asyncio.gather(*slow)
+        assert [message["type"] for message in read].count("http.response.body") == 2
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("status", "told"), [(416, 416), (400, 400), (404, 503), (500, 503)])
+def test_what_the_interface_says_of_a_file_is_passed_on(status: int, told: int) -> None:
+    async def behind(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/plain; charset=utf-8")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"no"})
+
+    async def run() -> None:
+        start, body = await ask(Gate(behind, 2, 2), "/")
+        assert start["status"] == told
+        assert (body["body"] == b"no") == (status == told)
+
+    asyncio.run(run())

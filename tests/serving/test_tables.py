@@ -60,6 +60,14 @@ def test_a_file_has_only_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(read_instances(b"store_id,date\n" + 2 * row)) == 2
     with pytest.raises(UnusableRowsError, match="at most 2 rows"):
         read_instances(b"store_id,date\n" + 3 * row)
+    # Rows count, and not what is wrong with them.
+    wrong = b"a,b\n"
+    with pytest.raises(UnusableRowsError) as error:
+        read_instances(b"store_id,date\n" + 2 * wrong)
+    assert len(error.value.errors) == 4
+    for rows in (3 * wrong, row + 100 * wrong):
+        with pytest.raises(UnusableRowsError, match="at most 2 rows"):
+            read_instances(b"store_id,date\n" + rows)
 
 
 def test_predictions_are_written_as_lines_under_one_header() -> None:

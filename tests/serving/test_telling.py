@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from sales_assets.service import point_at
 from sales_assets.settings import Settings
 from serving.predictor import Predictor
 from serving.security import Keys
+from serving.service import Refusal
 from tests.serving.conftest import Client, InProcess
 
 
@@ -38,24 +40,53 @@ def test_no_service_is_no_fault(predictor: Predictor) -> None:
 
 
 def test_a_service_that_keeps_to_another_release_is_told(
-    client: Client, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+    client: Client, predictor: Predictor, service: InProcess
 ) -> None:
-    monkeypatch.setattr(telling, "LOAD_S", 0.1)
     newer = replace(predictor.release, version="20990101T000000Z-00000000")
+    before, started = service.renewed, time.monotonic()
     tried = point_at(newer, at(client))
     assert tried.is_running
     assert not tried.is_of(newer)
     assert predictor.release.version in tried.says
+    assert "serves another home" in tried.says
+    # It has looked, and once more in case the first look had begun too early.
+    assert service.renewed == before + 2
+    assert time.monotonic() - started < 5
 
 
-def test_a_refused_release_is_told_at_once(
+def test_a_service_that_loads_for_long_is_waited_for(
     client: Client, predictor: Predictor, service: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "refused", "It cannot be used.")
     newer = replace(predictor.release, version="20990101T000000Z-00000000")
+    monkeypatch.setattr(service, "is_loading", True)
+    # Still refused is the release before, which this one is to mend.
+    monkeypatch.setattr(service, "refused", Refusal("It cannot be used.", predictor.release))
+
+    def loaded(_: float) -> None:
+        service.refused = None
+        service.predictor = replace(predictor, release=newer)
+
+    monkeypatch.setattr(service, "predictor", predictor)
+    monkeypatch.setattr(telling.time, "sleep", loaded)
+    assert point_at(newer, at(client)).is_of(newer)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_refused_release_is_told_at_once(
+    client: Client,
+    predictor: Predictor,
+    service: InProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    is_read: bool,
+) -> None:
+    newer = replace(predictor.release, version="20990101T000000Z-00000000")
+    refusal = Refusal("It cannot be used.", newer if is_read else None)
+    monkeypatch.setattr(service, "refused", refusal)
+    started = time.monotonic()
     tried = point_at(newer, at(client))
     assert "It cannot be used." in tried.says
     assert not tried.is_of(newer)
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("role", ["read", "admin"])
