@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import duckdb
@@ -21,7 +22,7 @@ from sales_assets.forecasting.champion import judgements, status
 from sales_assets.forecasting.model_card import find_card
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.settings import Settings
-from sales_assets.warehouse import connect_snapshot, headline, query, table_exists
+from sales_assets.warehouse import connect_snapshot, headline, query, select, table_exists
 
 TABLE_ROWS = 100
 PIPE_WIDTH = 240
@@ -30,6 +31,7 @@ PIPE_WIDTH = 240
 def print_scores(settings: Settings) -> None:
     """Print every model's backtest scores."""
     with connect_snapshot(settings) as con:
+        _need(con, "models.scores")
         _print_table(query(con, "models/overview").df(), "Backtest, open days")
 
 
@@ -71,6 +73,7 @@ def print_query(settings: Settings, sql: str, kind: str) -> None:
 def print_insights(settings: Settings, kind: str) -> None:
     """List the questions with their answers."""
     with connect_snapshot(settings) as con:
+        _need(con, "insights.answers")
         if kind != "table":
             _print(con.sql("from insights.answers order by place"), kind)
             return
@@ -88,6 +91,7 @@ def print_insight(settings: Settings, name: str, kind: str) -> None:
         SalesError: There is no such insight; the message lists those there are.
     """
     with connect_snapshot(settings) as con:
+        _need(con, "insights.answers")
         answers = _answers(con).set_index("name")
         if name not in answers.index:
             raise SalesError(f"There is no insight {name!r}; there are {', '.join(answers.index)}.")
@@ -108,6 +112,7 @@ def print_forecast(settings: Settings, store: int | None, out: Path | None, kind
     if kind == "kaggle" and store is not None:
         raise SalesError("A submission is of every row of test.csv; leave out --store.")
     with connect_snapshot(settings) as con:
+        _need(con, "forecasts.latest")
         if store is not None:
             _check_store(con, store)
         if kind == "kaggle":
@@ -117,10 +122,8 @@ def print_forecast(settings: Settings, store: int | None, out: Path | None, kind
             name = "forecasts/by_day"
         else:
             name = "forecasts/by_store"
-        frame = query(con, name, store=store, model=ENSEMBLE).df()
-        con.register("result", frame)
-        relation = con.sql("select * from result")
-        _print_or_write(relation, out, "csv" if kind == "kaggle" else kind)
+        found = select(con, name, store=store, model=ENSEMBLE)
+        _print_or_write(found, out, "csv" if kind == "kaggle" else kind)
 
 
 def print_explanations(settings: Settings, store: int | None, out: Path | None, kind: str) -> None:
@@ -135,13 +138,10 @@ def print_explanations(settings: Settings, store: int | None, out: Path | None, 
     if store is None and out is None and kind == "table":
         raise SalesError("Which store? Name it with --store, or ask for a file with --out.")
     with connect_snapshot(settings) as con:
+        _need(con, "forecasts.explanations")
         if store is not None:
             _check_store(con, store)
-        if not table_exists(con, "forecasts.explanations"):
-            raise SalesError("These results have no explanations yet; run `sales refresh`.")
-        frame = query(con, "forecasts/explained", store=store).df()
-        con.register("result", frame)
-        _print_or_write(con.sql("select * from result"), out, kind)
+        _print_or_write(select(con, "forecasts/explained", store=store), out, kind)
 
 
 def print_versions(settings: Settings) -> None:
@@ -193,6 +193,12 @@ def _answers(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     return con.execute("select * from insights.answers order by place").df()
 
 
+def _need(con: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Say what to do where a table is not published, since not all has been made yet."""
+    if not table_exists(con, table) or not con.execute(f"from {table} limit 1").fetchall():
+        raise SalesError(f"There is nothing in {table} yet; run `sales refresh`.")
+
+
 def _check_store(con: duckdb.DuckDBPyConnection, store: int) -> None:
     known = [
         store_id
@@ -235,8 +241,7 @@ def _print(relation: duckdb.DuckDBPyRelation, kind: str) -> None:
     if kind == "table":
         _print_table(relation.limit(TABLE_ROWS + 1).df())
     elif kind == "json":
-        records = json.loads(relation.df().to_json(orient="records", date_format="iso"))
-        click.echo(json.dumps(records, indent=2))
+        click.echo(json.dumps(_records(relation), indent=2, ensure_ascii=False))
     elif kind == "parquet" and sys.stdout.isatty():
         raise SalesError(
             "Parquet is not for a terminal; send it to a file with `> result.parquet`."
@@ -248,6 +253,20 @@ def _print(relation: duckdb.DuckDBPyRelation, kind: str) -> None:
             with file.open("rb") as content:
                 sys.stdout.flush()
                 shutil.copyfileobj(content, sys.stdout.buffer)
+
+
+def _records(relation: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
+    """Return rows as JSON can tell them; what is no number in JSON is null."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = f"{directory}/result.json"
+        relation.query(
+            "result_rows",
+            f"copy (from result_rows) to '{file}'"
+            " (format json, array true, timestampformat '%Y-%m-%dT%H:%M:%S.%f')",
+        )
+        text = Path(file).read_text(encoding="utf-8")
+    records: list[dict[str, Any]] = json.loads(text, parse_constant=lambda _: None)
+    return records
 
 
 def _write(relation: duckdb.DuckDBPyRelation, path: Path) -> None:

@@ -17,6 +17,8 @@ from sales_assets.questions.themes import THEMES
 TEMPLATE = Path(__file__).parent / "report.html.jinja"
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 SHOWN_ROWS = 8
+# Columns whose numbers are names.
+NUMBERED = ("store_id", "value")
 
 
 def write(con: duckdb.DuckDBPyConnection, path: Path) -> Path:
@@ -71,7 +73,10 @@ def _section(con: duckdb.DuckDBPyConnection, question: Question) -> dict[str, An
         "caveats": question.caveats,
         "meaning": question.meaning,
         "columns": [str(column).replace("_", " ") for column in shown.columns],
-        "rows": [[_cell(value) for value in row] for row in shown.head(SHOWN_ROWS).to_numpy()],
+        "rows": [
+            [_cell(value, column) for value, column in zip(row, shown.columns, strict=True)]
+            for row in shown.head(SHOWN_ROWS).to_numpy()
+        ],
         "hidden_rows": max(0, len(rows) - SHOWN_ROWS),
         "sql": question.sql,
         "title": picture.title if picture else None,
@@ -84,7 +89,7 @@ def _script_safe(value: dict[str, Any]) -> str:
     return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, column: str) -> str:
     """Return a value as a reader wants it: four digits, dates without hours."""
     if value is None or (isinstance(value, float) and pd.isna(value)) or value is pd.NaT:
         return "–"
@@ -93,7 +98,7 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:,.4g}"
     if isinstance(value, int):
-        return f"{value:,}"
+        return str(value) if column in NUMBERED else f"{value:,}"
     if isinstance(value, pd.Timestamp):
         return str(value.date())
     return str(value)

@@ -122,6 +122,12 @@ def query(con: duckdb.DuckDBPyConnection, name: str, **params: Any) -> duckdb.Du
     return con.execute(text, _mentioned(text, params))
 
 
+def select(con: duckdb.DuckDBPyConnection, name: str, **params: Any) -> duckdb.DuckDBPyRelation:
+    """Return what `query` would, to be printed or written by DuckDB."""
+    text = read_sql(name)
+    return con.sql(text, params=_mentioned(text, params))
+
+
 def create_table(
     con: duckdb.DuckDBPyConnection, table: str, sql: str, *, temporary: bool = False, **params: Any
 ) -> int:

@@ -1,11 +1,14 @@
 """The command `sales`: help, formats, and one plain sentence for each mistake."""
 
 import json
+import shutil
 import socket
+from io import StringIO
 from pathlib import Path
 
 import click
 import duckdb
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -56,6 +59,56 @@ def test_query_prints_csv(home: Path) -> None:
 def test_query_prints_json(home: Path) -> None:
     done = sales("query", QUERY, "--format", "json", "--home", home)
     assert json.loads(done.stdout) == [{"one": 1, "text": "a,b"}, {"one": 2, "text": None}]
+
+
+def test_json_tells_values_as_they_are(home: Path) -> None:
+    sql = (
+        "select timestamp '2015-01-04' - timestamp '2015-01-01' as span, 3.2e-15::double as small,"
+        " 0.123456789012345::double as long, date '2015-01-04' as day,"
+        " timestamp '2015-01-04 10:00:00' as at, 'nan'::double as none, [1, 2] as list,"
+        " uuid '4a8f5375-cb58-410b-b65c-a0fb82581e93' as id, 'Köln' as town"
+    )
+    done = sales("query", sql, "--format", "json", "--home", home)
+    assert json.loads(done.stdout) == [
+        {
+            "span": "3 days", "small": 3.2e-15, "long": 0.123456789012345, "day": "2015-01-04",
+            "at": "2015-01-04T10:00:00.000000", "none": None, "list": [1, 2],
+            "id": "4a8f5375-cb58-410b-b65c-a0fb82581e93", "town": "Köln",
+        }
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_the_days_of_a_forecast_are_dates(home: Path, kind: str) -> None:
+    asked = ["forecast", "--store", "1", "--format", kind, "--home", str(home)]
+    out = CliRunner().invoke(main, asked).stdout
+    rows = json.loads(out) if kind == "json" else pd.read_csv(StringIO(out)).to_dict("records")
+    assert len(rows) == 42
+    assert all(len(row[name]) == len("2015-01-04") for row in rows for name in ("date", "cutoff"))
+
+
+def test_what_is_not_made_yet_is_told(home: Path, tmp_path: Path) -> None:
+    """Whoever materialises assets one by one publishes what there is."""
+    snapshot = tmp_path / "published" / "sales.duckdb"
+    snapshot.parent.mkdir()
+    shutil.copy(home / "published" / "sales.duckdb", snapshot)
+    commands = [
+        "forecast", "forecast --store 1", "forecast --format kaggle",
+        "forecast --store 1 --explain", "insights", "insights promo_effect",
+        "insights --format json",
+    ]  # fmt: skip
+    for spoil in (
+        "delete from forecasts.daily; delete from forecasts.explanations;"
+        " delete from insights.answers",
+        "drop schema forecasts cascade; drop schema insights cascade",
+    ):
+        with duckdb.connect(snapshot) as con:
+            con.execute(spoil)
+        for command in commands:
+            done = CliRunner().invoke(main, [*command.split(), "--home", str(tmp_path)])
+            assert done.exit_code == 1
+            assert done.exception is None or isinstance(done.exception, SystemExit)
+            assert "yet; run `sales refresh`" in done.stderr
 
 
 def test_query_prints_a_table(home: Path) -> None:

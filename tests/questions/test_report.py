@@ -1,6 +1,7 @@
 """The report: one file, whole, readable on any screen, and safe whatever is in the data."""
 
 import html
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def test_every_question_has_its_answer_in_the_report(
     for row in answers.told(told):
         assert f'id="{row["name"]}"' in text
     assert not page.with_suffix(".html.tmp").exists()
+
+
+def test_numbers_that_are_names_have_no_separators(page: Path) -> None:
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", page.read_text(encoding="utf-8"))
+    assert "2014" in cells
+    assert not [cell for cell in cells if re.fullmatch(r"2,01\d", cell)]
+    # Amounts have them.
+    assert [cell for cell in cells if re.fullmatch(r"\d,\d{3}", cell)]
 
 
 def test_the_report_shows_the_sql_of_each_table_that_has_one(page: Path) -> None:
