@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import Annotated, Any
 
 import pandas as pd
@@ -15,7 +16,7 @@ from sales_assets.forecasting.frames import Frames
 from serving import answers, gate, tables
 from serving.batches import MOST_STORES
 from serving.changed_plans import Change
-from serving.doorway import Doorway
+from serving.doorway import KEPT, Doorway
 from serving.journal import Journal
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.pages import add_pages
@@ -47,6 +48,12 @@ MAX_IN_FLIGHT = 32
 DAYS_A_PART = 2_000
 # What is told of so many takes no longer than beginning another thread.
 FEW_DAYS = 50
+
+
+class CSVResponse(StreamingResponse):
+    """A CSV file, sent as it is put into words."""
+
+    media_type = "text/csv"
 
 
 async def _service(request: Request) -> Service:
@@ -180,6 +187,7 @@ async def predict(
 
 @router.post(
     "/v1/predict/csv",
+    response_class=CSVResponse,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 async def predict_csv(
@@ -195,7 +203,7 @@ async def predict_csv(
     ],
     service: Answering,
     predictor: Ready,
-) -> StreamingResponse:
+) -> CSVResponse:
     """Forecast the days of a CSV file, in its order, as CSV."""
     instances = await asyncio.to_thread(tables.read_instances, content)
     days = [(instance.store_id, instance.date) for instance in instances]
@@ -211,7 +219,7 @@ async def predict_csv(
     if answer.degraded:
         headers["X-Degraded"] = ", ".join(answer.degraded)
     lines = _lines(request, predictor, answer, days)
-    return StreamingResponse(lines, media_type=CSV, headers=headers)
+    return CSVResponse(lines, media_type=CSV, headers=headers)
 
 
 @router.get(
@@ -396,6 +404,22 @@ def _coming(predictor: Predictor, store_id: int) -> list[tuple[int, date]]:
     return [(store_id, predictor.first_day + timedelta(days=day)) for day in days]
 
 
+def _described(app: FastAPI) -> dict[str, Any]:
+    """Return the description of the interface, with what wants a key where there are keys."""
+    if app.openapi_schema is None:
+        described = FastAPI.openapi(app)
+        described["components"]["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer", "description": "`sales keys add NAME`"}
+        }
+        for path, operations in described["paths"].items():
+            if path.startswith(KEPT):
+                for operation in operations.values():
+                    # On this machine none is needed as long as there are none.
+                    operation["security"] = [{"key": []}, {}]
+    assert app.openapi_schema is not None
+    return app.openapi_schema
+
+
 def create_app(
     service: Service,
     keys: Keys,
@@ -426,6 +450,7 @@ def create_app(
     app.state.service, app.state.journal, app.state.metrics = service, journal, Metrics()
     app.include_router(router)
     add_pages(app)
+    app.openapi = partial(_described, app)  # type: ignore[method-assign]
     app.add_middleware(
         Doorway,
         access=Access(keys, limit, needs_key),

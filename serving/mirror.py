@@ -6,6 +6,7 @@ and again when it is loaded.
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,12 @@ from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.model_store import ENSEMBLE, VERSION, ModelStore
 from sales_assets.forecasting.release import DATA, FILE, Release
 from sales_assets.forecasting.retention import members_of, remove_others
+
+UNDER_WAY = ".pull-"
+# Where copies are under way, below the home.
+COPIES = tuple(f"{place}{UNDER_WAY}*" for place in ("", "serving/", "models/*/"))
+# None takes as long; what is older was left by a process that was killed.
+LONGEST_COPY_S = 6 * 3600.0
 
 
 def pull(url: str, home: Path) -> None:
@@ -41,7 +48,7 @@ def pull(url: str, home: Path) -> None:
     try:
         serving.mkdir(parents=True, exist_ok=True)
         source, root = fsspec.core.url_to_fs(url)
-        with tempfile.TemporaryDirectory(dir=home, prefix=".pull-") as fresh:
+        with tempfile.TemporaryDirectory(dir=home, prefix=UNDER_WAY) as fresh:
             source.get_file(f"{root}/serving/{FILE}", f"{fresh}/{FILE}")
             release = Release.read(Path(fresh))
             if (serving / FILE).is_file() and Release.read(serving) == release:
@@ -93,7 +100,7 @@ def _copy(source: Any, remote: str, directory: Path, verify: Callable[[], object
         return
     shutil.rmtree(directory, ignore_errors=True)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".pull-"))
+    fresh = Path(tempfile.mkdtemp(dir=directory.parent, prefix=UNDER_WAY))
     try:
         source.get(f"{remote}/", f"{fresh}/", recursive=True)
         # Another process may have been faster.
@@ -118,7 +125,7 @@ def _named(*directories: Path) -> list[Release]:
 
 
 def _remove_others(home: Path, releases: list[Release]) -> None:
-    """Remove what was copied for other releases than these.
+    """Remove what was copied for other releases than these, and what killed copies left.
 
     They are the present one, the one before it, which another process may still be reading, and
     the one that answered last.
@@ -133,6 +140,12 @@ def _remove_others(home: Path, releases: list[Release]) -> None:
     for path in (home / "serving").glob("data-*"):
         if path.name not in data:
             shutil.rmtree(path, ignore_errors=True)
+    for pattern in COPIES:
+        for path in home.glob(pattern):
+            # Another process may be copying now, and have done so in this instant.
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > LONGEST_COPY_S:
+                    shutil.rmtree(path)
 
 
 def _check_names(release: Release, url: str) -> None:

@@ -124,7 +124,8 @@ export function calendar(plan, dates, onChange) {
 
   function paintEditor() {
     // Painting must not take the focus from the switch that caused it.
-    const focused = editor.contains(document.activeElement) && document.activeElement.id;
+    const hadFocus = editor.contains(document.activeElement);
+    const focused = hadFocus && document.activeElement.id;
     const day = plan.day(selected);
     const set = (name, value) => { plan.set(selected, name, value); onChange(); };
     const switches = Object.entries(TOGGLES).map(([name, words]) =>
@@ -154,10 +155,11 @@ export function calendar(plan, dates, onChange) {
         ? reasons(answer.shown.get(selected))
         : [el("p", { class: "quiet" }, "The forecast of this change is not known yet.")]),
     );
-    if (focused) (editor.querySelector(`#${focused}`) ?? days.get(selected)).focus();
+    // What had it may be gone by now, such as the way back from a change.
+    if (hadFocus) ((focused && editor.querySelector(`#${focused}`)) || days.get(selected)).focus();
   }
 
-  return { node, show, select };
+  return { node, show, select, focus: () => days.get(selected).focus() };
 }
 
 /** What the marks in the days mean. */

@@ -11,6 +11,8 @@ import { chooser, mark } from "./stores.js";
 
 const main = byId("main");
 let view = new AbortController();
+// The forecast that the list of stores and the period are of.
+let listed = null;
 
 function shownStore() {
   const [, id] = location.hash.match(/^#\/store\/(\d{1,9})$/) ?? [];
@@ -29,11 +31,18 @@ async function show(isFirst) {
     id === null
       ? [(onWait) => loadOverview(signal, onWait), showOverview]
       : [(onWait) => loadStore(id, signal, onWait), (data) => showStore(data, signal)];
-  await fill(main, signal, load, shown);
+  await fill(main, signal, async (onWait) => keptUp(await load(onWait)), shown);
   if (signal.aborted) return;
   forget();
   // A reader of a new view starts at its heading.
   if (!isFirst) (main.querySelector("h1") ?? main).focus({ preventScroll: true });
+}
+
+/** Loads the list anew where a newer forecast answers than it is of. */
+function keptUp(data) {
+  const { version, data: days } = data.model;
+  if (listed && (listed.version !== version || listed.data !== days)) loadStores();
+  return data;
 }
 
 async function loadStores() {
@@ -41,6 +50,7 @@ async function loadStores() {
   found.textContent = "Loading…";
   try {
     const stores = await ask("/v1/stores");
+    listed = stores.model;
     byId("period").textContent = period(stores.first_day, stores.last_day);
     chooser(stores);
     mark(shownStore());

@@ -88,8 +88,11 @@ export function showStore(data, signal) {
   }
 
   function reset() {
+    const hadFocus = outcome.contains(document.activeElement);
     plan.reset();
     changed();
+    // The button is gone with the changes.
+    if (hadFocus) days.focus();
   }
 
   function working(words) {

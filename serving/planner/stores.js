@@ -12,10 +12,12 @@ export function chooser({ stores }) {
   const links = stores.map((store) => ({ ...store, node: link(store) }));
   list.replaceChildren(...links.map(({ node }) => node));
   const types = [...new Set(stores.map((store) => store.store_type))].sort();
+  const chosen = types.includes(type.value) ? type.value : "";
   type.replaceChildren(
     el("option", { value: "" }, "all"),
     ...types.map((value) => el("option", { value }, value)),
   );
+  type.value = chosen;
 
   function matching() {
     const text = input.value.replace(/\D/g, "");
@@ -31,9 +33,9 @@ export function chooser({ stores }) {
     found.textContent = shown.size === 1 ? "1 store" : `${number(shown.size)} stores`;
   }
 
-  input.addEventListener("input", filter);
-  type.addEventListener("change", filter);
-  input.addEventListener("keydown", (event) => {
+  // Replacing those of the list before, if there was one.
+  input.oninput = type.onchange = filter;
+  input.onkeydown = (event) => {
     // The number as typed comes first, also where others start with it.
     const first = matching()[0]?.node.querySelector("a");
     if (event.key === "Enter") first?.click();
@@ -41,14 +43,14 @@ export function chooser({ stores }) {
       event.preventDefault();
       first.focus();
     }
-  });
-  list.addEventListener("keydown", (event) => {
+  };
+  list.onkeydown = (event) => {
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
     event.preventDefault();
     const shown = links.filter(({ node }) => !node.hidden).map(({ node }) => node.firstChild);
     const to = shown.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1);
     (to < 0 ? input : shown[Math.min(to, shown.length - 1)]).focus();
-  });
+  };
   filter();
   details.open = wide.matches;
 }

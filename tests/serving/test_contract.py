@@ -55,6 +55,24 @@ def test_no_operation_is_left_out(described: Any) -> None:
     assert found == set(OPERATIONS)
 
 
+def test_what_wants_a_key_where_there_are_keys_says_so(app: FastAPI) -> None:
+    described = app.openapi()
+    (key,) = described["components"]["securitySchemes"].values()
+    assert (key["type"], key["scheme"]) == ("http", "bearer")
+    secured = {
+        path
+        for path, operations in described["paths"].items()
+        for operation in operations.values()
+        if "security" in operation
+    }
+    assert secured == {path for _, path in OPERATIONS if path not in ("/healthz", "/readyz")}
+
+
+def test_a_file_is_described_as_one(app: FastAPI) -> None:
+    answer = app.openapi()["paths"]["/v1/predict/csv"]["post"]["responses"]["200"]
+    assert list(answer["content"]) == ["text/csv"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "mode"),
     [

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -121,6 +122,20 @@ def test_copies_of_releases_before_the_last_are_removed(
     data = {path.name for path in (tmp_path / "serving").glob("data-*")}
     assert data == {name for _, name in names[1:]}
     assert Predictor.load(tmp_path, settings).release.version == names[-1][0]
+
+
+def test_what_killed_copies_left_is_removed_and_one_under_way_is_not(
+    remote: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    places = [tmp_path, tmp_path / "serving", tmp_path / "models" / "lstm"]
+    for place in places:
+        (place / ".pull-dead").mkdir(parents=True)
+        (place / ".pull-dead" / "half").write_text("of a file")
+        os.utime(place / ".pull-dead", (0, 0))
+        (place / ".pull-alive").mkdir()
+    pull(URL, tmp_path)
+    assert not list(tmp_path.rglob(".pull-dead"))
+    assert len(list(tmp_path.rglob(".pull-alive"))) == len(places)
 
 
 @pytest.mark.parametrize("url", ["memory://nothing", "nosuch://place", "file:///nowhere/at/all"])

@@ -6,14 +6,16 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Download, Locator, Page, Route, expect, sync_playwright
 
+from serving.predictor import Predictor
 from serving.security import Keys
-from tests.serving.conftest import Client
+from tests.serving.conftest import Client, InProcess
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -375,6 +377,47 @@ def test_everything_is_reached_by_keyboard(page: Page, plan: list[dict[str, Any]
     page.keyboard.press("Space")
     expect(figure(page, "Difference")).to_contain_text("EUR")
     expect(page.get_by_role("button", name="Promotion", exact=True)).to_be_focused()
+
+
+@pytest.mark.parametrize("name", ["Back to the plan for this day", "Back to the plan"])
+def test_the_way_back_leaves_the_focus_on_the_day(
+    page: Page, plan: list[dict[str, Any]], name: str
+) -> None:
+    open_store(page)
+    day = next(day for day in plan if day["plan"]["is_open"])
+    day_button(page, day).click()
+    page.get_by_role("button", name="School holidays", exact=True).click()
+    expect(figure(page, "Difference")).to_contain_text("EUR")
+    page.get_by_role("button", name=name, exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(figure(page, "Difference")).not_to_contain_text("EUR")
+    expect(day_button(page, day)).to_be_focused()
+
+
+def test_the_list_of_stores_is_of_the_forecast_that_answers(
+    page: Page, service: InProcess, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def lists() -> int:
+        return sum(url.endswith("/v1/stores") for url in asked)
+
+    open_store(page)
+    page.get_by_label("Store number").fill("1")
+    page.get_by_role("link", name="Whole chain").first.click()
+    expect(page.get_by_role("heading", name="Whole chain", level=1)).to_be_visible()
+    assert lists() == 1
+    newer = replace(predictor.release, version="20990101T000000Z-00000000")
+    monkeypatch.setattr(service, "predictor", replace(predictor, release=newer))
+    with page.expect_response(lambda response: response.url.endswith("/v1/stores")):
+        page.get_by_role("link", name="Store 1 ", exact=False).first.click()
+    expect(page.get_by_role("heading", name="Store 1", level=1)).to_be_visible()
+    assert lists() == 2
+    # What was searched for stays, and the list does what it did.
+    expect(page.get_by_label("Store number")).to_have_value("1")
+    page.get_by_label("Store number").fill(str(STORE))
+    expect(page.get_by_text("1 store", exact=True)).to_be_visible()
 
 
 def downloaded(page: Page) -> list[dict[str, str]]:
