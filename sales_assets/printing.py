@@ -259,11 +259,9 @@ def _records(relation: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
     """Return rows as JSON can tell them; what is no number in JSON is null."""
     with tempfile.TemporaryDirectory() as directory:
         file = f"{directory}/result.json"
-        relation.query(
-            "result_rows",
-            f"copy (from result_rows) to '{file}'"
-            " (format json, array true, timestampformat '%Y-%m-%dT%H:%M:%S.%f')",
-        )
+        # Run before it gets a name, which a list of tables would hold.
+        found = relation.materialize()
+        found.query("found", f"copy (from found) to '{file}' (format json, array true)")
         text = Path(file).read_text(encoding="utf-8")
     records: list[dict[str, Any]] = json.loads(text, parse_constant=lambda _: None)
     return records

@@ -75,7 +75,7 @@ def _section(con: duckdb.DuckDBPyConnection, question: Question) -> dict[str, An
         "columns": [str(column).replace("_", " ") for column in shown.columns],
         "rows": [
             [_cell(value, column) for value, column in zip(row, shown.columns, strict=True)]
-            for row in shown.head(SHOWN_ROWS).to_numpy()
+            for row in shown.head(SHOWN_ROWS).itertuples(index=False)
         ],
         "hidden_rows": max(0, len(rows) - SHOWN_ROWS),
         "sql": question.sql,
@@ -91,7 +91,7 @@ def _script_safe(value: dict[str, Any]) -> str:
 
 def _cell(value: object, column: str) -> str:
     """Return a value as a reader wants it: four digits, dates without hours."""
-    if value is None or (isinstance(value, float) and pd.isna(value)) or value is pd.NaT:
+    if pd.api.types.is_scalar(value) and pd.isna(value):
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"

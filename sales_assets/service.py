@@ -63,10 +63,12 @@ def point_at(release: Release, settings: Settings) -> Tried:
         # What was refused may be a release before this one, which is yet to be found.
         if refused and _is(ready.get("refused_model") or _named(release), release):
             why = refused
-        elif has_looked and not refused:
+        elif has_looked:
             why = "it has looked for a new release and found none, so that it serves another home."
         elif time.monotonic() > deadline:
-            why = "it has not loaded the new release, or serves another home."
+            why = (
+                ready.get("detail") or "it has not loaded the new release, or serves another home."
+            )
         if why:
             version = model.get("version")
             says = f"The service still answers with {version}: {why}"

@@ -404,7 +404,7 @@ def _coming(predictor: Predictor, store_id: int) -> list[tuple[int, date]]:
     return [(store_id, predictor.first_day + timedelta(days=day)) for day in days]
 
 
-def _described(app: FastAPI) -> dict[str, Any]:
+def _described(app: FastAPI, needs_key: bool) -> dict[str, Any]:
     """Return the description of the interface, with what wants a key where there are keys."""
     if app.openapi_schema is None:
         described = FastAPI.openapi(app)
@@ -414,8 +414,8 @@ def _described(app: FastAPI) -> dict[str, Any]:
         for path, operations in described["paths"].items():
             if path.startswith(KEPT):
                 for operation in operations.values():
-                    # On this machine none is needed as long as there are none.
-                    operation["security"] = [{"key": []}, {}]
+                    # None is needed as long as there are none.
+                    operation["security"] = [{"key": []}] if needs_key else [{"key": []}, {}]
     assert app.openapi_schema is not None
     return app.openapi_schema
 
@@ -450,7 +450,7 @@ def create_app(
     app.state.service, app.state.journal, app.state.metrics = service, journal, Metrics()
     app.include_router(router)
     add_pages(app)
-    app.openapi = partial(_described, app)  # type: ignore[method-assign]
+    app.openapi = partial(_described, app, needs_key)  # type: ignore[method-assign]
     app.add_middleware(
         Doorway,
         access=Access(keys, limit, needs_key),

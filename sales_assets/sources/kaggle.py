@@ -167,10 +167,10 @@ def _load(
     file: dict[str, str] = {"file": layout.file, "kind": layout.kind, "sha256": sha256}
     known = warehouse.query(con, "raw/known_load", **file).fetchone()
     if known and not again:
-        load_id, rows, refused, _ = known
+        load_id, rows, refused, first = known
         newest = warehouse.query(con, "raw/newest_load", kind=layout.kind).fetchone()
         assert newest is not None
-        later = newest[0] if newest[0] > load_id else None
+        later = newest[0] if newest[0] > first else None
         return Load(load_id, layout.file, layout.kind, sha256, rows, refused, False, later)
 
     rows, refused = _judge(con, layout, path, folder / "numbered.csv")
@@ -183,7 +183,6 @@ def _load(
         load_id=load_id,
         # Rows that could not be used before count as delivered when the file first came.
         own_load_id=known[-1] if known else load_id,
-        is_again=bool(known),
         **file,
     ).fetchone()
     assert written is not None

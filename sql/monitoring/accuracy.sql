@@ -49,8 +49,9 @@ judged as (
         is_planned and is_selling and not is_new as is_judged,
         is_planned and is_selling and is_new as is_judged_apart,
         cast(least(1e6 * sales, 1e30) as hugeint) as sales_millionths,
-        cast(least(1e9 * ((sales - forecast) / nullif(sales, 0)) ** 2, 1e30) as hugeint)
-            as squared_billionths,
+        case when sales > 0
+            then cast(least(1e9 * ((sales - forecast) / sales) ** 2, 1e30) as hugeint)
+        end as squared_billionths,
         cast(1e6 * forecast as hugeint) as forecast_millionths,
         cast(least(1e6 * abs(sales - forecast), 1e30) as hugeint) as error_millionths,
         cast(is_in_80 as integer) as is_in_80,

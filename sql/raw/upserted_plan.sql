@@ -1,5 +1,5 @@
--- Writes the accepted rows of test.csv; a store's day that is already there is replaced. Of a file
--- that is loaded again ($is_again) what is there stays: it came from this file, or from a later one.
+-- Writes the accepted rows of test.csv; a store's day that is already there is replaced. A file
+-- that is judged again counts as of its first load: what came from it, or from a later one, stays.
 merge into raw.plan as loaded
 using (
     select
@@ -11,5 +11,5 @@ using (
     order by store_id, date
 ) as accepted
 using (store_id, date)
-when matched and not cast($is_again as boolean) then update
+when matched and loaded.load_id < $own_load_id then update
 when not matched then insert

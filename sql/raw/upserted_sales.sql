@@ -1,6 +1,6 @@
 -- Writes the accepted rows of train.csv; a store's day that is already there is replaced, and keeps
--- the load that it came with if it says the same. Of a file that is loaded again ($is_again) what is
--- there stays: it came from this file, or from a later one that corrected it.
+-- the load that it came with if it says the same. A file that is judged again counts as of its first
+-- load: what came from it, or from a later one that corrected it, stays.
 merge into raw.sales as loaded
 using (
     select
@@ -14,7 +14,7 @@ using (
 ) as accepted
 using (store_id, date)
 when matched
-    and not cast($is_again as boolean)
+    and loaded.load_id < $own_load_id
     and (
         loaded.sales, loaded.customers,
         loaded.is_open, loaded.is_promo, loaded.state_holiday, loaded.is_school_holiday

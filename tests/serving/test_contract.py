@@ -16,8 +16,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from serving.api import create_app
 from serving.predictor import Predictor
 from serving.schemas import Instance, PredictRequest, ScenarioRequest
+from serving.security import Keys, RateLimit
+from tests.serving.conftest import InProcess
 
 EXAMPLES = 30
 # Without keys other names are refused.
@@ -55,17 +58,20 @@ def test_no_operation_is_left_out(described: Any) -> None:
     assert found == set(OPERATIONS)
 
 
-def test_what_wants_a_key_where_there_are_keys_says_so(app: FastAPI) -> None:
-    described = app.openapi()
+@pytest.mark.parametrize("needs_key", [True, False])
+def test_what_wants_a_key_says_so(service: InProcess, keys: Keys, needs_key: bool) -> None:
+    described = create_app(service, keys, RateLimit(1, 1), needs_key).openapi()
     (key,) = described["components"]["securitySchemes"].values()
     assert (key["type"], key["scheme"]) == ("http", "bearer")
     secured = {
-        path
+        path: operation["security"]
         for path, operations in described["paths"].items()
         for operation in operations.values()
         if "security" in operation
     }
-    assert secured == {path for _, path in OPERATIONS if path not in ("/healthz", "/readyz")}
+    # Or none, as long as there are none.
+    assert all(({} in wanted) != needs_key for wanted in secured.values())
+    assert set(secured) == {path for _, path in OPERATIONS if path not in ("/healthz", "/readyz")}
 
 
 def test_a_file_is_described_as_one(app: FastAPI) -> None:

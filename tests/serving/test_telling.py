@@ -71,6 +71,16 @@ def test_a_service_that_loads_for_long_is_waited_for(
     assert point_at(newer, at(client)).is_of(newer)
 
 
+def test_a_service_of_another_home_may_have_a_refusal_of_its_own(
+    client: Client, predictor: Predictor, service: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = replace(predictor.release, version="20990101T000000Z-00000000")
+    monkeypatch.setattr(service, "refused", Refusal("It cannot be used.", predictor.release))
+    started = time.monotonic()
+    assert "serves another home" in point_at(newer, at(client)).says
+    assert time.monotonic() - started < 5
+
+
 @pytest.mark.parametrize("is_read", [True, False])
 def test_a_refused_release_is_told_at_once(
     client: Client,

@@ -264,6 +264,30 @@ def test_a_new_store_csv_undoes_no_correction(con, deliver, caplog):
     assert rows(con, query) == [(1, 7, False, 5), (3, 2, True, 3)]
 
 
+def test_of_files_that_are_judged_again_the_later_one_counts(con, deliver):
+    first, second = (HEADER + GOOD + f"3,1,2015-01-05,{sold},1,1,0,0,0\n" for sold in (10, 20))
+    deliver(first)
+    deliver(second)
+    deliver(first, store=STORES + "3,a,a\n")
+    deliver(second, store=STORES + "3,a,b\n")
+
+    assert rows(con, "select store_id, sales from raw.sales order by 1") == [(1, 100.0), (3, 20.0)]
+
+
+def test_a_file_that_was_judged_again_has_superseded_none(con, deliver):
+    train = HEADER + GOOD
+    corrected = train.replace(",100,", ",777,")
+    deliver(train)
+    deliver(corrected)
+    deliver(train, store=STORES + "3,a,a\n")
+
+    _, of_former = deliver(train, store=STORES + "3,a,a\n")
+    _, of_newest = deliver(corrected, store=STORES + "3,a,a\n")
+    assert (of_former.is_new, of_former.superseded_by) == (False, 3)
+    assert (of_newest.is_new, of_newest.superseded_by) == (False, None)
+    assert rows(con, "select sales from raw.sales") == [(777.0,)]
+
+
 def test_a_day_that_comes_again_unchanged_keeps_the_load_that_it_came_with(con, deliver):
     deliver(HEADER + GOOD)
     deliver(HEADER + GOOD + "2,1,2015-01-05,50,5,1,0,0,0\n")
