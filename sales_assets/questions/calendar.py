@@ -24,7 +24,10 @@ MONTHS = (
 )  # fmt: skip
 SHORT = [name[:3] for name in MONTHS]
 FEASTS = {"public": "other public holidays", "easter": "Easter", "christmas": "Christmas"}
-OVER_STORES = "Intervals are over stores: what a day did to all of them is not in it."
+OVER_STORES = (
+    "Intervals are over stores: what a day did to all of them is not in it, and of a handful of "
+    "stores they are too narrow."
+)
 
 
 def _effect(row: Any, what: str = "sales") -> str:
@@ -363,7 +366,8 @@ QUESTIONS = (
         answer=_school,
         draw=_draw_school,
         caveats="States have their holidays at different times, which makes the comparison; stores "
-        f"of the same type in other states may differ in other ways on that day. {OVER_STORES}",
+        "of the same type in other states may differ in other ways on that day, and how far those "
+        f"few are off is not in the intervals, which are too narrow by up to a half. {OVER_STORES}",
         reads=WITH_DEVIATIONS,
         shows=("slice", "value", "stores", "days", "sales_effect", "sales_lo_95", "sales_hi_95"),
     ),

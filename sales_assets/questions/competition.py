@@ -141,17 +141,23 @@ def _refurbishment(rows: pd.DataFrame) -> str:
     )
     settled = _row(rows, "settled", "from 13 weeks after")
     later = f"; from the fourteenth week on {_effect(settled)}" if settled is not None else ""
-    return f"{text}{later}. {_recovery(after)}"
+    is_below = settled is not None and settled["effect_hi_95"] < 0
+    return f"{text}{later}. {_recovery(after, is_below)}"
 
 
-def _recovery(after: pd.DataFrame) -> str:
-    """Tell when the former level is reached: an interval that is no longer all below it."""
+def _recovery(after: pd.DataFrame, is_below_for_good: bool) -> str:
+    """Tell from when on no interval is all below the former level.
+
+    Args:
+        after: The weeks after reopening, in order.
+        is_below_for_good: Whether that is so of the time they settle in.
+    """
     below = after["effect_hi_95"] < 0
-    if not below.iloc[0]:
-        return "They were not surely below their former level at any time after."
-    back = after.loc[~below, "from_week"]
-    if back.empty:
+    if is_below_for_good or below.iloc[-1]:
         return "They have not come back to their former level yet."
+    if not below.any():
+        return "They were not surely below their former level at any time after."
+    back = after.loc[after["from_week"] > after.loc[below, "from_week"].max(), "from_week"]
     return f"They were back at their former level after {number(back.iloc[0])} weeks."
 
 
@@ -208,7 +214,7 @@ QUESTIONS = (
         answer=_refurbishment,
         draw=_draw_refurbishment,
         caveats="Files do not say why a store was away; a closure of months is taken for a "
-        "refurbishment. Most were away in the same months, so that what else happened to these "
+        "refurbishment. Where they were away in the same months, what else happened to these "
         "stores then is in the numbers. Intervals are over the stores that came back, and too "
         "narrow for a handful of them.",
         reads=WITH_DEVIATIONS,

@@ -359,9 +359,9 @@ QUESTIONS = (
         needs="days with and without promotions on the same weekday",
         answer=_effect,
         draw=_draw_effect,
-        caveats="Promotions run in alternate weeks and are not drawn by lot, and what is bought "
-        "earlier for their sake is not taken off. The intervals hold what stores differ by and "
-        "what all stores of a week share; a kind with one store has none.",
+        caveats="Promotions are not drawn by lot, and what is bought earlier for their sake is not "
+        "taken off. The intervals hold what stores differ by and what all stores of a week share; "
+        "of a handful of stores they are too narrow, and a kind with one store has none.",
         shows=("slice", "value", "stores", "sales_lift", "lift_lo_95", "lift_hi_95",
                "customer_lift", "basket_lift", "customer_share"),
     ),
@@ -372,9 +372,9 @@ QUESTIONS = (
         answer=_targeting,
         draw=_draw_targeting,
         caveats="Of sales, not of profit: neither margins nor the cost of a promotion are known. "
-        "In EUR large stores come first. All stores have always had the same promotion days, so "
-        "what a promotion in one store alone would do was never seen. The intervals leave out what "
-        "all stores share, which moves no rank.",
+        "In EUR large stores come first. Where all stores have the same promotion days, what a "
+        "promotion in one store alone would do was never seen. The intervals leave out what all "
+        "stores share, which moves no rank.",
         compute=ranked_promotions,
         shows=("rank", "rank_lo_95", "rank_hi_95", "store_id", "gain_eur", "gain_lo_95",
                "gain_hi_95", "chance_of_top_tenth", "lift", "lift_rank"),
@@ -385,9 +385,9 @@ QUESTIONS = (
         needs="stores in Promo2 and stores without it",
         answer=_promo2,
         draw=_draw_promo2,
-        caveats="Stores are not in Promo2 by lot: weaker ones take part, so the difference of "
-        "level is no effect of it. Stores that joined were perhaps already changing: the weeks "
-        "before joining show it.",
+        caveats="Stores are not in Promo2 by lot, so the difference of level is no effect of it. "
+        "Stores that joined were perhaps already changing: the weeks before joining show it. "
+        "Intervals are too narrow for a handful of stores.",
         shows=("comparison", "value", "stores", "control_stores", "sales_effect", "sales_lo_95",
                "sales_hi_95", "customers_effect"),
     ),

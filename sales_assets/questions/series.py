@@ -10,6 +10,13 @@ from sales_assets.questions.picture import Panel, Picture, Series
 from sales_assets.questions.question import NoAnswerError, Question
 from sales_assets.questions.words import listed, percent
 
+# What a verdict says of the stores that have it, in the order in which they are told.
+SAID = {
+    "stationary": "keep a level",
+    "trend": "move along a line",
+    "unit root": "wander",
+    "inconclusive": "are undecided",
+}
 # Lags after which a peak is named, and the smallest one that is told.
 WEEK = 7
 SHOWN_SERIES = "chain"
@@ -28,17 +35,18 @@ def _stationarity(rows: pd.DataFrame) -> str:
     tested = raw[raw["verdict"] != "too short"]
     if tested.empty:
         raise NoAnswerError("every store's series is too short for the tests")
-    steady = (tested["verdict"] == "stationary").mean()
     differenced = rows[rows["transformation"] == "difference 14"]
     differenced = differenced[differenced["verdict"] != "too short"]
-    text = (
-        "By ADF and KPSS at 5 %, log sales are stationary as they are in "
-        f"{percent(steady)} of the stores"
-    )
+    told = [
+        f"{percent(share)} {words}"
+        for verdict, words in SAID.items()
+        if (share := (tested["verdict"] == verdict).mean())
+    ]
+    text = f"Of the stores, by ADF and KPSS of log sales at 5 %, {listed(told)}."
     if differenced.empty:
-        return f"{text}."
+        return text
     after = (differenced["verdict"] == "stationary").mean()
-    return f"{text}, and in {percent(after)} once those of a fortnight before are taken off."
+    return f"{text} Less those of a fortnight before, {percent(after)} keep a level."
 
 
 def _draw_stationarity(rows: pd.DataFrame) -> Picture:

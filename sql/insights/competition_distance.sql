@@ -1,6 +1,6 @@
 -- One row a band of distances to the nearest competitor: sales of open days against the mean of all
 -- stores of the same type and assortment; and one row a slope: what twice the distance changes among
--- all stores, the nearer and the farther half. Stores count once each.
+-- stores of one kind, for all stores, the nearer and the farther half. Stores count once each.
 with
 
 selling_days as (
@@ -25,6 +25,8 @@ levels as (
 placed as (
     select
         levels.*,
+        stores.store_type,
+        stores.assortment,
         stores.competition_distance_m as distance_m,
         count(*) over alike as alike,
         levels.log_sales - avg(levels.log_sales) over alike as sales_effect,
@@ -82,23 +84,43 @@ halves as (
     select 'farther half' as value, 3 as place, * from compared where not is_near
 ),
 
+within_kinds as (
+    -- Distance, too, is against that of stores of the same kind, or kinds that lie far out would
+    -- flatten the slope.
+    select
+        value,
+        place,
+        distance_m,
+        log_sales as level,
+        store_type,
+        assortment,
+        doublings - avg(doublings) over alike as doublings,
+        log_sales - avg(log_sales) over alike as sales,
+        log_customers - avg(log_customers) over alike as customers,
+        log_basket - avg(log_basket) over alike as basket
+    from halves
+    window alike as (partition by value, store_type, assortment)
+),
+
 slopes as (
-    -- The standard error of a least-squares slope.
+    -- The standard error of a least-squares slope beside a mean of each kind.
     select
         'twice the distance' as slice,
         value,
         place as from_m,
         count(*) as stores,
         median(distance_m) as median_distance_m,
-        exp(avg(log_sales)) as typical_sales,
-        regr_slope(sales_effect, doublings) as effect,
-        sqrt(greatest(1 - regr_r2(sales_effect, doublings), 0) / nullif(count(*) - 2, 0))
-        * stddev_samp(sales_effect) / nullif(stddev_samp(doublings), 0) as error,
-        regr_slope(customers_effect, doublings) as customers_effect,
-        regr_slope(basket_effect, doublings) as basket_effect
-    from halves
+        exp(avg(level)) as typical_sales,
+        regr_slope(sales, doublings) as effect,
+        sqrt(
+            greatest(1 - regr_r2(sales, doublings), 0)
+            / nullif(count(*) - count(distinct (store_type, assortment)) - 1, 0)
+        ) * stddev_pop(sales) / nullif(stddev_pop(doublings), 0) as error,
+        regr_slope(customers, doublings) as customers_effect,
+        regr_slope(basket, doublings) as basket_effect
+    from within_kinds
     group by value, place
-    having count(*) > 2
+    having count(*) > count(distinct (store_type, assortment)) + 1
 ),
 
 measured as (

@@ -1,7 +1,7 @@
 -- One row a kind of closure and selling day beside it (-1 is the last before closing, 1 the first
 -- after reopening): what stores sell on it against their usual day of that weekday and promotion.
--- Sundays on which a store is always shut are no closure, and those of Christmas and Easter, whose
--- days are like no others, are left to `holiday_effect`.
+-- Weekdays on which a store is usually shut are no closure, nor are days of which no file speaks; those
+-- of Christmas and Easter, whose days are like no others, are left to `holiday_effect`.
 with
 
 selling_days as (
@@ -13,18 +13,40 @@ selling_days as (
     from insights.deviations
 ),
 
+usual_weekdays as (
+    select store_id, isodow(date) as weekday
+    from cleaned.sales
+    where not is_absent
+    group by store_id, isodow(date)
+    having avg(cast(is_open and sales > 0 as integer)) > 0.5
+),
+
+shut_days as (
+    select
+        *,
+        cast(unnest(generate_series(
+            date + interval 1 day, next_date - interval 1 day, interval 1 day
+        )) as date) as shut_on
+    from selling_days
+    where next_date - date > 1
+),
+
 gaps as (
     select
-        store_id,
-        number as last_number,
-        date as closed_after,
-        next_date as reopened_on,
-        next_date - date - 1 as days_shut
-    from selling_days
-    where
-        next_date - date > 1
-        -- A lone Sunday is a week's end.
-        and not (next_date - date = 2 and isodow(date) = 6)
+        shut_days.store_id,
+        shut_days.number as last_number,
+        shut_days.date as closed_after,
+        shut_days.next_date as reopened_on,
+        shut_days.next_date - shut_days.date - 1 as days_shut
+    from shut_days
+    inner join cleaned.sales as sales
+        on sales.store_id = shut_days.store_id and sales.date = shut_days.shut_on
+    left join usual_weekdays
+        on
+            usual_weekdays.store_id = shut_days.store_id
+            and usual_weekdays.weekday = isodow(shut_days.shut_on)
+    group by all
+    having count(usual_weekdays.weekday) > 0 and not bool_or(sales.is_absent)
 ),
 
 feasts as (

@@ -16,7 +16,6 @@ days as (
     select
         side,
         date,
-        bool_or(is_promo) as has_promo,
         bool_or(is_promo) and not bool_and(is_promo) as is_split
     from open_days
     group by side, date
@@ -25,7 +24,6 @@ days as (
 described as (
     select
         open_days.*,
-        days.has_promo,
         days.is_split,
         cast(isodow(open_days.date) as varchar) as weekday,
         lpad(cast(month(open_days.date) as varchar), 2, '0') as month,
@@ -52,7 +50,7 @@ sliced as (
             weekday, month, year, store_type, assortment, cast(store_id as varchar), 'all'
         ) as value,
         count(*) filter (where side = 'history') as open_store_days,
-        count(distinct date) filter (where side = 'history' and has_promo) as promo_days,
+        count(distinct date) filter (where side = 'history' and is_promo) as promo_days,
         count(distinct date) filter (where side = 'history' and is_split) as split_days,
         avg(cast(is_promo as integer)) filter (where side = 'history') as promo_share,
         avg(cast(is_promo as integer)) filter (where side = 'plan') as planned_share

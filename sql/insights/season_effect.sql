@@ -1,7 +1,8 @@
 -- One row a slice of the year: what stores sell then against what is usual. Months and ISO weeks
 -- are compared with the same store's whole year, weekday and promotion, in years in which it sold
--- in every month; the Christmas and Easter seasons of each year, and on usual days the days of the
--- month and those around its end (0 is its last day), with the usual days of the 13 weeks around.
+-- in every month; the Christmas and Easter seasons of each year that the history holds whole, and on
+-- usual days the days of the month and those around its end (0 is its last day), with the usual days
+-- of the 13 weeks around.
 with
 
 of_the_year as (
@@ -26,11 +27,19 @@ against_year as (
     window alike as (partition by store_id, year(date), weekday, is_promo)
 ),
 
+span as (
+    select min(date) as first_day, max(date) as last_day from cleaned.sales
+),
+
 easter_mondays as (
-    select year(date) as year, max(date) as easter_monday
-    from cleaned.sales
-    where state_holiday = 'easter'
-    group by year(date)
+    select year(sales.date) as year, max(sales.date) as easter_monday
+    from cleaned.sales as sales
+    cross join span
+    where
+        sales.state_holiday = 'easter'
+        and isodow(sales.date) = 1
+        and sales.date - 14 >= span.first_day
+    group by year(sales.date)
 ),
 
 against_usual as (
@@ -53,7 +62,11 @@ against_usual as (
 slices as (
     select 1 as part, 'Christmas season' as slice, year(date) as value, store_id, sales, customers
     from against_usual
-    where (month(date) = 11 and day(date) >= 27) or (month(date) = 12 and day(date) <= 24)
+    cross join span
+    where
+        ((month(date) = 11 and day(date) >= 27) or (month(date) = 12 and day(date) <= 24))
+        and make_date(year(date), 11, 27) >= span.first_day
+        and make_date(year(date), 12, 24) <= span.last_day
     union all
     select 2, 'Easter season', year(date), store_id, sales, customers
     from against_usual

@@ -1,14 +1,21 @@
 """The calendar: found again where it was put in, counted a second way elsewhere."""
 
+from collections.abc import Callable, Iterator
+
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
+from sales_assets import warehouse
 from sales_assets.questions.calendar import QUESTIONS
 from sales_assets.questions.question import Question
+from sales_assets.settings import Settings
 from sales_assets.sources.sample_facts import EFFECTS
-from tests.questions.conftest import BY_NAME, Ask, answer
+from tests.questions.conftest import BY_NAME, Ask, answer, rows_of
+
+# A question's rows by its name, the last day of the history, and SQL that changes it.
+Cut = Callable[..., pd.DataFrame]
 
 QUARTER = pd.Timedelta(days=91)
 
@@ -84,6 +91,60 @@ def test_the_day_before_easter_is_that_of_a_loop(
     )
 
 
+@pytest.fixture
+def cut(real: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[Cut]:
+    """The real stores' rows of a question, had history ended earlier or been otherwise."""
+    with warehouse.in_memory(settings) as con:
+
+        def rows(name: str, last_day: str, change: str = "") -> pd.DataFrame:
+            for table in ("sales", "stores", "plan"):
+                found = real.execute(f"from cleaned.{table} where store_id < 300").df()
+                warehouse.replace_table(con, f"cleaned.{table}", found)
+            con.execute("alter table cleaned.sales alter date type date")
+            con.execute("delete from cleaned.sales where date > $day", {"day": last_day})
+            con.execute(change)
+            return rows_of(con, name)
+
+        yield rows
+
+
+@pytest.mark.parametrize(
+    ("last_day", "christmas", "easter"),
+    [
+        ("2014-04-18", [2013], [2013]),
+        ("2014-04-21", [2013], [2013, 2014]),
+        ("2014-12-03", [2013], [2013, 2014]),
+        ("2014-12-24", [2013, 2014], [2013, 2014]),
+    ],
+)
+def test_a_season_that_is_not_over_is_not_told(
+    cut: Cut, last_day: str, christmas: list[int], easter: list[int]
+) -> None:
+    years = cut("season_effect", last_day).groupby("slice")["value"].agg(sorted)
+    assert years["Christmas season"] == christmas
+    assert years["Easter season"] == easter
+
+
+WEEKENDS = (
+    "update cleaned.sales set is_open = false, sales = 0, customers = 0 where isodow(date) > 5"
+)
+HOLE = (
+    "update cleaned.sales set is_open = false, sales = 0, customers = 0, is_absent = true"
+    " where date between '2014-03-03' and '2014-03-12'"
+)
+
+
+def test_days_of_rest_and_holes_in_the_files_are_no_closures(cut: Cut) -> None:
+    last_day = "2015-06-19"
+    closed = cut("opening_pattern", last_day).set_index(["closure", "day"])["days"]
+    resting = cut("opening_pattern", last_day, WEEKENDS).set_index(["closure", "day"])["days"]
+    holed = cut("opening_pattern", last_day, HOLE).set_index(["closure", "day"])["days"]
+
+    assert resting["one to three days", 1] < 1.5 * closed["one to three days", 1]
+    longest = "a week or more"
+    assert holed.get((longest, 1), 0) <= closed.get((longest, 1), 0)
+
+
 def test_weekdays_are_those_of_a_loop(of_real: Ask, days: pd.DataFrame) -> None:
     means = days.groupby(["store_id", "weekday"])["log_sales"].mean().unstack()
     beyond = means.sub(means.loc[:, 1:6].mean(axis=1), axis=0)
@@ -101,6 +162,12 @@ def test_days_beside_short_closures_are_those_of_a_loop(
         " where state_holiday in ('easter', 'christmas') or strftime(date, '%m-%d') = '01-01'"
     ).df()
     of_store = {store: own["date"].to_numpy() for store, own in feasts.groupby("store_id")}
+    opened = real.execute(
+        "select store_id, date, is_absent, is_open and sales > 0 as sells from cleaned.sales"
+    ).df()
+    absent = set(opened.loc[opened["is_absent"], ["store_id", "date"]].itertuples(index=False))
+    known = opened[~opened["is_absent"]]
+    share = known.groupby(["store_id", known["date"].dt.dayofweek])["sells"].mean()
     three = np.timedelta64(3, "D")
     beside = []
     for store, own in days.sort_values("date").groupby("store_id"):
@@ -108,10 +175,12 @@ def test_days_beside_short_closures_are_those_of_a_loop(
         for place in range(len(dates) - 1):
             last, first = dates[place], dates[place + 1]
             shut = (first - last) // np.timedelta64(1, "D") - 1
-            lone_sunday = shut == 1 and pd.Timestamp(last).dayofweek == 5
+            gap = pd.date_range(last, first)[1:-1]
+            is_rest = all(share[store, date.dayofweek] <= 0.5 for date in gap)
+            is_unknown = any((store, date) in absent for date in gap)
             own_feasts = of_store.get(store, np.array([], dtype="datetime64[us]"))
             festive = ((own_feasts >= last - three) & (own_feasts <= first + three)).any()
-            if 1 <= shut <= 3 and not lone_sunday and not festive:
+            if 1 <= shut <= 3 and not is_rest and not is_unknown and not festive:
                 beside.append({"store_id": store, "deviation": beyond[place + 1]})
     found = of_real("opening_pattern")
     row = found[(found["closure"] == "one to three days") & (found["day"] == 1)].iloc[0]

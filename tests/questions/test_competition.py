@@ -10,6 +10,7 @@ from sales_assets.questions.question import Question
 from sales_assets.sources.sample import competitor_loss
 from sales_assets.sources.sample_facts import EFFECTS
 from tests.questions.conftest import BY_NAME, Ask, answer
+from tests.questions.tiny import sell
 
 NAMES = [question.name for question in QUESTIONS]
 
@@ -118,10 +119,13 @@ def test_distances_compare_stores_of_a_kind_as_a_regression_does(
     ).df()
     stores = stores[stores.groupby("kind")["kind"].transform("size") > 1]
     effects = stores["level"] - stores.groupby("kind")["level"].transform("mean")
-    doublings = np.log2(stores["distance"].clip(lower=10))
-    slope, intercept = np.polyfit(doublings, effects, 1)
-    left = effects - intercept - slope * doublings
-    error = np.sqrt((left**2).sum() / (len(left) - 2) / ((doublings - doublings.mean()) ** 2).sum())
+    kinds = pd.get_dummies(stores["kind"], dtype=float)
+    design = kinds.assign(doublings=np.log2(stores["distance"].clip(lower=10))).to_numpy()
+    fitted, *_ = np.linalg.lstsq(design, stores["level"].to_numpy())
+    left = stores["level"].to_numpy() - design @ fitted
+    variance = (left**2).sum() / (len(left) - design.shape[1])
+    slope = fitted[-1]
+    error = np.sqrt(variance * np.linalg.inv(design.T @ design)[-1, -1])
     found = row(of_real("competition_distance"), "twice the distance", "all stores")
     assert found["effect"] == pytest.approx(np.expm1(slope), rel=1e-6)
     assert found["effect_lo_95"] == pytest.approx(np.expm1(slope - 1.96 * error), rel=1e-6)
@@ -129,6 +133,46 @@ def test_distances_compare_stores_of_a_kind_as_a_regression_does(
     band = row(of_real("competition_distance"), "distance", "under 250 m")
     assert band["stores"] == len(near)
     assert band["effect"] == pytest.approx(np.expm1(near.mean()), rel=1e-6)
+
+
+def test_a_slope_within_kinds_is_found_however_far_apart_the_kinds_are(
+    small: duckdb.DuckDBPyConnection,
+) -> None:
+    rng = np.random.default_rng(1)
+    for store in range(1, 61):
+        kind, doublings = ("a", 8) if store <= 30 else ("d", 12)
+        doublings += rng.uniform(-1, 1)
+        small.execute(
+            "insert into cleaned.stores (store_id, store_type, assortment, competition_distance_m)"
+            " values ($store, $kind, 'basic', $distance)",
+            {"store": store, "kind": kind, "distance": 2**doublings},
+        )
+        level = (9 if kind == "a" else 8) + np.log(0.9) * doublings
+        sell(small, store, "2015-01-05", sales=float(np.exp(level)))
+    rows = BY_NAME["competition_distance"].rows(small)
+    slopes = rows[rows["slice"] == "twice the distance"]
+    np.testing.assert_allclose(slopes["effect"], -0.1, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("highest", "settled", "told"),
+    [
+        ([0.02, -0.01, -0.02, -0.03], -0.01, "have not come back"),
+        ([-0.02, 0.01, -0.01, 0.02], 0.02, "back at their former level after 12 weeks"),
+        ([-0.02, 0.01, 0.01, 0.02], 0.02, "back at their former level after 4 weeks"),
+        ([-0.02, 0.01, 0.01, 0.02], -0.01, "have not come back"),
+        ([0.02, 0.01, 0.01, 0.02], 0.02, "not surely below"),
+    ],
+)
+def test_who_is_back_stays_so(
+    of_real: Ask, highest: list[float], settled: float, told: str
+) -> None:
+    rows = of_real("refurbishment_effect")
+    weeks = [0, 4, 8, 12]
+    after = rows[rows["slice"] == "after reopening"]
+    after = after[after["from_week"].isin(weeks)].assign(effect_hi_95=highest, effect_lo_95=-0.5)
+    later = rows[rows["slice"] == "settled"].assign(effect_hi_95=settled, effect_lo_95=-0.5)
+    assert told in answer("refurbishment_effect", pd.concat([after, later]))
 
 
 def test_what_competitors_take_in_the_sample_is_within_the_interval(
@@ -181,7 +225,7 @@ def test_stores_that_never_come_back_to_their_level_are_told_of(of_real: Ask) ->
         effect=-0.3, effect_lo_95=-0.35, effect_hi_95=-0.25
     )
     assert "have not come back" in answer("refurbishment_effect", rows)
-    late = rows["from_week"].fillna(0) >= 8
+    late = (rows["from_week"].fillna(0) >= 8) | (rows["slice"] == "settled")
     back = rows.assign(effect_hi_95=np.where(late, 0.01, rows["effect_hi_95"]))
     assert "back at their former level after 8 weeks" in answer("refurbishment_effect", back)
 

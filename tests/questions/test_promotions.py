@@ -18,6 +18,7 @@ from sales_assets.questions.ranking import ranked_promotions, shrunken
 from sales_assets.sources.sample_facts import EFFECTS, SPREAD
 from tests.questions.conftest import BY_NAME, Ask, answer, rows_of
 from tests.questions.promoted_stores import MONDAY, add_plan, add_store, open_days
+from tests.questions.tiny import sell
 
 NAMES = [question.name for question in QUESTIONS]
 
@@ -365,3 +366,12 @@ def test_a_moved_week_is_worth_the_difference_of_the_tenths(
     )
     rows.loc[0, "gain_eur"] += 100
     assert "worth EUR 1,150" in answer("promo_targeting", rows)
+
+
+def test_promotion_days_of_a_store_are_its_own(small: duckdb.DuckDBPyConnection) -> None:
+    for store in (1, 2):
+        for day in range(5, 11):
+            sell(small, store, f"2015-01-{day:02}", promo=store == 2 and day < 8)
+    rows = BY_NAME["promo_distribution"].rows(small)
+    found = rows[rows["slice"] == "store"].set_index("value")["promo_days"]
+    assert found.to_dict() == {"1": 0, "2": 3}

@@ -6,7 +6,7 @@ import pytest
 from sales_assets import warehouse
 from sales_assets.errors import SalesError
 from sales_assets.questions.question import Question
-from sales_assets.questions.series import QUESTIONS
+from sales_assets.questions.series import QUESTIONS, SAID
 from sales_assets.settings import Settings
 from tests.questions.conftest import BY_NAME, Ask, answer
 
@@ -14,15 +14,18 @@ from tests.questions.conftest import BY_NAME, Ask, answer
 def test_the_shares_of_steady_stores_are_those_of_the_table(of_real: Ask) -> None:
     rows = of_real("stationarity")
     raw = rows[(rows["transformation"] == "raw") & (rows["verdict"] != "too short")]
-    steady = 100 * (raw["verdict"] == "stationary").mean()
-    assert f"as they are in {steady:.0f} % of the stores" in answer("stationarity", rows)
+    told = answer("stationarity", rows)
+    for verdict, words in SAID.items():
+        share = 100 * (raw["verdict"] == verdict).mean()
+        assert (f"{share:.0f} % {words}" in told) == (share > 0)
 
 
 def test_differences_that_are_too_short_are_not_told(of_real: Ask) -> None:
     rows = of_real("stationarity")
     is_raw = rows["transformation"] == "raw"
     short = rows.assign(verdict=rows["verdict"].where(is_raw, "too short"))
-    assert answer("stationarity", short).endswith("of the stores.")
+    assert "fortnight" in answer("stationarity", rows)
+    assert "fortnight" not in answer("stationarity", short)
     told, is_answered = BY_NAME["stationarity"].answered(rows.assign(verdict="too short"))
     assert not is_answered
     assert "too short" in told

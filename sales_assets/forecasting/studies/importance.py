@@ -41,7 +41,7 @@ def run(frames: Frames, cutoffs: list[date], settings: Settings) -> pd.DataFrame
     Returns:
         One row a (model, feature) with the columns `COLUMNS`. `split_share` is the feature's
         share of all gain (lightgbm) or impurity decrease (random_forest); `permutation` the rise
-        of the RMSPE, a mean over windows and repeats with its standard error;
+        of the RMSPE, a mean over windows, each over its repeats, with its standard error;
         `group_permutation` that of the feature's whole group, permuted together.
     """
     shares, rises = [], []
@@ -131,8 +131,10 @@ def _original(encoded: str) -> str:
 
 
 def _summary(rises: pd.DataFrame) -> pd.DataFrame:
-    by_subject = rises.groupby(["model", "is_group", "subject"])["rise"]
-    summary = by_subject.agg(["mean", "sem"]).reset_index()
+    # Repeats share their window's model and days: windows are what is independent.
+    subject = ["model", "is_group", "subject"]
+    by_window = rises.groupby([*subject, "cutoff"])["rise"].mean()
+    summary = by_window.groupby(subject).agg(["mean", "sem"]).reset_index()
     alone = summary[~summary["is_group"]].rename(
         columns={"subject": "feature", "mean": "permutation", "sem": "permutation_error"}
     )
