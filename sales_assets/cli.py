@@ -246,11 +246,18 @@ def rollback(reason: str, home: Path | None) -> None:
 
 
 def _change_champion(settings: Settings, change: Callable[[Any], Any]) -> None:
+    from sales_assets import quality, warehouse
     from sales_assets.forecasting.model_store import ModelStore
     from sales_assets.runs import run_job
 
     store = ModelStore(settings.models)
-    run_job("publication", settings, first=lambda: change(store))
+
+    def first() -> None:
+        with warehouse.connect(settings) as con:
+            quality.refuse_what_was_stopped(con)
+        change(store)
+
+    run_job("publication", settings, first=first)
     champion = store.champion()
     assert champion is not None, "it was chosen just now"
     click.echo(f"The champion is {champion.version}, and its forecasts are published.", err=True)

@@ -20,7 +20,7 @@ from sales_assets.forecasting.retention import members_of, released
 from sales_assets.lock import holder
 from sales_assets.settings import Settings
 from sales_assets.sources import kaggle
-from sales_assets.sources.inbox import Inbox
+from sales_assets.sources.inbox import Inbox, in_words
 from sales_assets.warehouse import (
     connect,
     connect_snapshot,
@@ -34,6 +34,8 @@ from sales_assets.warehouse import (
 ENOUGH_DISK_GB = 2
 # A home on another machine's disk may have its times from that one's clock.
 CLOCKS_DIFFER = timedelta(hours=1)
+# What is in `incoming` for longer than several refreshes take is not taken.
+LONGEST_WAIT = timedelta(hours=3)
 # Rows of one file and kind of reason that are told line by line.
 ROWS_TOLD = 5
 
@@ -227,12 +229,19 @@ def _quality(settings: Settings) -> Iterator[Finding]:
 def _incoming(settings: Settings) -> Iterator[Finding]:
     """Tell the deliveries that nobody will take."""
     inbox = Inbox(settings)
-    names = [*(path.name for path in inbox.taken()), *inbox.arrived()]
+    names = [*(path.name for path in inbox.taken()), *map(in_words, inbox.arrived())]
     if not names:
         return
     from sales_assets.runs import takes_deliveries
 
-    if takes_deliveries(settings):
+    is_watched = takes_deliveries(settings)
+    if is_watched and (late := inbox.waiting_since(datetime.now(UTC) - LONGEST_WAIT)):
+        yield Finding(
+            False,
+            f"{', '.join(late)} in {settings.incoming} is not taken by the running `sales dev`; "
+            "the sensor `incoming` in its UI says why.",
+        )
+    elif is_watched:
         yield Finding(True, f"a running `sales dev` takes {', '.join(names)} from incoming")
     else:
         yield Finding(

@@ -4,7 +4,7 @@ import logging
 
 import dagster as dg
 
-from sales_assets import charts, warehouse
+from sales_assets import charts, quality, warehouse
 from sales_assets.forecasting.bundle import Bundle
 from sales_assets.forecasting.ensemble import Ensemble
 from sales_assets.forecasting.explanations import explain
@@ -152,6 +152,8 @@ def publication_asset(upstream: list[list[str]]) -> dg.AssetsDefinition:
     )
     def snapshot(home: Home) -> dg.MaterializeResult:
         """The DuckDB file and Parquet files that people query; replaced atomically, last of all."""
+        with home.warehouse() as con:
+            quality.refuse_what_was_stopped(con)
         with told_plainly():
             path = warehouse.publish(home.settings)
         log.info("published %s", path)

@@ -10,6 +10,7 @@ import dagster as dg
 import duckdb
 
 from sales_assets import quality_charts, validation, warehouse
+from sales_assets.errors import SalesError
 from sales_assets.metadata import chart, describe, preview
 from sales_assets.resources import OWNERS, WRITER_POOL, Home
 from sales_assets.suites import SUITES
@@ -41,6 +42,28 @@ class Outcome:
     def told(self, rows: int) -> list[str]:
         """Return the first failing rows in words."""
         return [_in_words(example) for example in self.examples[:rows]]
+
+
+def refuse_what_was_stopped(con: duckdb.DuckDBPyConnection) -> None:
+    """Keep from publishing what a check of deliveries or of cleaned tables has stopped.
+
+    Raises:
+        SalesError: The newest check of one of these tables failed.
+    """
+    if not warehouse.table_exists(con, "quality.results"):
+        return
+    stopped = [
+        suite
+        for suite, failed in con.execute(
+            f"select suite, failed from ({warehouse.read_sql('quality/summary')})"
+        ).fetchall()
+        if failed and suite.startswith(("raw_", "cleaned_"))
+    ]
+    if stopped:
+        raise SalesError(
+            f"The check {stopped[0]} stopped the last refresh, and what it stopped is not "
+            "published: put right what was delivered, and run `sales refresh`."
+        )
 
 
 def _in_words(example: Any) -> str:

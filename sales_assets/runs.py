@@ -105,11 +105,17 @@ def run_job(
         raise SalesError(what_failed(result.all_events, settings))
 
 
-def close_killed_runs(instance: dg.DagsterInstance) -> list[str]:
+def close_killed_runs(
+    instance: dg.DagsterInstance, most_locking: timedelta = timedelta(0)
+) -> list[str]:
     """Mark runs whose process was killed as failed, and free the pool slots that they still hold.
 
     The caller holds the home's lock, which every run holds while it is under way: an unfinished run
     has lost its process. Only one that is just being started has not come to the lock yet.
+
+    Args:
+        instance: With the runs' records.
+        most_locking: What a run may take from its start to the lock.
 
     Returns:
         The ids of these runs.
@@ -118,9 +124,13 @@ def close_killed_runs(instance: dg.DagsterInstance) -> list[str]:
     killed = [
         record.dagster_run
         for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
-        if record.dagster_run.status != dg.DagsterRunStatus.STARTING
         # Either way, since the clock may have jumped back.
-        or abs(now - record.update_timestamp) > MOST_STARTING
+        if abs(now - record.update_timestamp)
+        > (
+            MOST_STARTING
+            if record.dagster_run.status == dg.DagsterRunStatus.STARTING
+            else most_locking
+        )
     ]
     for run in killed:
         process = run.tags.get(PROCESS_TAG)

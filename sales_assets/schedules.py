@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 
 from sales_assets.doctor import examine_delivery
 from sales_assets.errors import HomeError, SalesError, SourceError
@@ -13,8 +14,10 @@ from sales_assets.lock import exclusive
 from sales_assets.resources import Home
 from sales_assets.runs import DELIVERY_TAG, close_killed_runs, failed_checks, what_failed
 from sales_assets.settings import Settings
-from sales_assets.sources.inbox import LOOSE, Inbox
+from sales_assets.sources.inbox import Inbox, in_words
 
+# What a run that has started may take until it holds the lock.
+MOST_LOCKING = timedelta(seconds=10)
 # Runs that stop for a reason of their own, such as a full disk, before a delivery is given up.
 MOST_ATTEMPTS = 3
 
@@ -74,14 +77,17 @@ def incoming(
 
     before, now = json.loads(context.cursor or "{}"), inbox.arrived()
     settled = [name for name, stamps in now.items() if before.get(name) == stamps]
-    for name in settled:
-        if not inbox.lacking(name):
-            return _refresh_from(inbox.take(name), attempt=1)
-    waiting = [
-        f"{name} waits for {' and '.join(lacking)}" if (lacking := inbox.lacking(name)) else name
-        for name in now
-    ]
-    names = "; ".join(waiting).replace(LOOSE, LOOSE.rstrip("/"))
+    waiting = {name: in_words(name) for name in now}
+    for name in now:
+        if lacking := inbox.lacking(name):
+            waiting[name] += f" waits for {' and '.join(lacking)}"
+        elif name in settled:
+            try:
+                return _refresh_from(inbox.take(name), attempt=1)
+            except OSError as error:
+                # What cannot be moved keeps nothing else waiting.
+                waiting[name] += f" cannot be taken: {error.strerror}"
+    names = "; ".join(waiting.values())
     told = f"Looked at, once more in a moment: {names}." if waiting else "Empty."
     return dg.SensorResult(skip_reason=told, cursor=json.dumps(now))
 
@@ -94,7 +100,7 @@ def killed_runs(context: dg.SensorEvaluationContext, home: Home) -> dg.SkipReaso
         return dg.SkipReason(f"{settings.home} does not exist yet.")
     try:
         with exclusive(settings):
-            closed = close_killed_runs(context.instance)
+            closed = close_killed_runs(context.instance, MOST_LOCKING)
     except HomeError as error:
         return dg.SkipReason(str(error))
     return dg.SkipReason(
@@ -124,7 +130,8 @@ def _report(
     told = "The run was canceled." if is_canceled else what_failed(events, settings)
     try:
         faults = [found.text for found in examine_delivery(settings, delivery) if not found.is_well]
-    except SalesError as error:
+    except (SalesError, duckdb.Error, OSError) as error:
+        # Neither a full disk nor too little memory may keep the next delivery waiting.
         faults = [str(error)]
     report = "\n".join(
         [

@@ -299,7 +299,12 @@ def _swapped(fresh: Path, parquet: list[tuple[Path, Path]], snapshot: Path) -> P
     """Give what was written beside its final name that name, the snapshot last."""
     for written, final in parquet:
         written.replace(final)
-    return fresh.replace(snapshot)
+    # Who writes into the published file leaves a log that would be held against the next one.
+    of_others = snapshot.with_name(f"{snapshot.name}.wal")
+    of_others.unlink(missing_ok=True)
+    fresh.replace(snapshot)
+    of_others.unlink(missing_ok=True)
+    return snapshot
 
 
 def _parquet_tables(con: duckdb.DuckDBPyConnection) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from sales_assets import warehouse
 from sales_assets.cli import main
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.bundle import Bundle
@@ -20,6 +21,7 @@ from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.forecasting.release import Release
 from sales_assets.forecasts import daily
+from sales_assets.quality import Outcome, record
 from sales_assets.resources import Home
 from sales_assets.runs import run_job
 from sales_assets.settings import Settings
@@ -246,3 +248,26 @@ def test_a_version_forecasts_the_same_whatever_horizon_it_is_published_with(
             )
     assert set(told[0]["model"]) == {*MEMBERS, ENSEMBLE}
     pd.testing.assert_frame_equal(told[0], told[1])
+
+
+@pytest.mark.parametrize("suite", ["raw_sales", "cleaned_stores"])
+def test_what_a_check_has_stopped_is_not_published_by_another_way(
+    home_copy: Path, monkeypatch: pytest.MonkeyPatch, suite: str
+) -> None:
+    monkeypatch.setenv("SALES_HOME", str(home_copy))
+    settings = Settings.load()
+    published, champion = (
+        settings.snapshot_path.read_bytes(),
+        ModelStore(settings.models).champion(),
+    )
+    with warehouse.connect(settings) as con:
+        record(con, "a run", suite, [Outcome("Sales are plausible", False, "", 1, [])])
+
+    for command in (["rollback"], ["promote", "newest"]):
+        done = CliRunner().invoke(main, ["models", *command, "--home", str(home_copy)])
+        assert done.exit_code == 1
+        assert f"The check {suite} stopped the last refresh" in done.stderr
+    with pytest.raises(SalesError, match=f"The check {suite} stopped the last refresh"):
+        run_job("weekly_refresh", settings, ["published__snapshot"])
+    assert settings.snapshot_path.read_bytes() == published
+    assert ModelStore(settings.models).champion() == champion

@@ -1,5 +1,6 @@
 """What appears in `<home>/incoming`: it is loaded by a run and filed, and nothing of it is lost."""
 
+import errno
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -257,3 +258,54 @@ def test_a_delivery_that_a_check_stops_is_rejected_at_once_with_what_was_found(
     assert (
         "The check of raw/sales stopped the refresh: Sales are plausible: 1 row fails: store_id 1."
     ) in report
+
+
+def test_what_cannot_be_taken_keeps_nothing_else_waiting(
+    place: Path, tick: Tick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(place / "a", SOUND)
+    write(place / "b", SOUND)
+    replace = Path.replace
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name == "a":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refused)
+    tick()
+    request = tick()
+    assert isinstance(request, dg.RunRequest)
+    assert request.tags[DELIVERY_TAG].endswith("-b")
+    shutil.rmtree(place / ".taken")
+    tick()
+    assert "a cannot be taken: Permission denied" in skipped(tick())
+
+
+def test_any_name_is_taken(place: Path, tick: Tick, instance: dg.DagsterInstance) -> None:
+    latin = "Verk\xe4ufe".encode("latin-1").decode("utf-8", "surrogateescape")
+    write(place / latin, SOUND)
+    write(place / ("long" * 60), SOUND)
+    tick()
+    for _ in range(2):
+        request = tick()
+        assert isinstance(request, dg.RunRequest)
+        run(instance, request)
+    assert skipped(tick()) == "Empty."
+    assert names(Settings.load().archive) == sorted(["Verk\ufffdufe", "long" * 15])
+
+
+def test_links_are_followed_nowhere(place: Path, tick: Tick, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("of somebody else\n")
+    write(place / "monday", {"store.csv": STORES})
+    (place / "monday" / "train.csv").symlink_to(secret)
+    (place / "train.csv").symlink_to(secret)
+    (place / "tuesday").symlink_to(tmp_path)
+    tick()
+    request = tick()
+    assert isinstance(request, dg.RunRequest)
+    (taken,) = Inbox(Settings.load()).taken()
+    assert [path.name for path in taken.iterdir()] == ["store.csv"]
+    assert secret.exists()
+    assert sorted(Inbox(Settings.load()).arrived()) == []

@@ -341,3 +341,24 @@ def test_in_order_one_thread_adds_and_then_as_many_as_before(home):
         with pytest.raises(duckdb.Error), warehouse.in_order(con):
             con.execute("from nothing")
         assert threads() == [(2,)]
+
+
+WRITER = """
+import duckdb, os, sys
+con = duckdb.connect(sys.argv[1])
+con.execute("create table of_my_own as select 1")
+os._exit(9)
+"""
+
+
+def test_who_wrote_into_the_snapshot_spoils_none_that_is_published_later(home):
+    with warehouse.connect(home) as con:
+        con.execute("create table cleaned.numbers as select 1 as n")
+    snapshot = warehouse.publish(home)
+    subprocess.run([sys.executable, "-c", WRITER, snapshot], check=False)
+    assert snapshot.with_name(f"{snapshot.name}.wal").exists()
+
+    warehouse.publish(home)
+    with warehouse.connect_snapshot(home) as con:
+        assert con.execute("from cleaned.numbers").fetchall() == [(1,)]
+        assert not warehouse.table_exists(con, "main.of_my_own")

@@ -192,13 +192,25 @@ class ModelStore:
     def roll_back(self, reason: str) -> Choice:
         """Decide by hand for the champion before the present one, pinned.
 
+        Where a refresh was stopped before what it had decided for was published, the present
+        champion is the one before that.
+
         Raises:
             ModelStoreError: There was none before it.
         """
-        present = self.champion()
-        if present is None or present.previous is None:
+        present, choice = self.champion(), self.choice()
+        earlier = present.previous if present else None
+        if (
+            present
+            and choice
+            and choice.is_pinned is None
+            and choice.holds(present)
+            and choice.champion != present.version
+        ):
+            earlier = present.version
+        if earlier is None:
             raise ModelStoreError("There is no earlier champion to go back to.")
-        return self._decide_by_hand(present.previous, is_pinned=True, reason=reason)
+        return self._decide_by_hand(earlier, is_pinned=True, reason=reason)
 
     def choice(self) -> Choice | None:
         """Return what was decided last, if anything was."""

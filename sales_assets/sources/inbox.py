@@ -12,6 +12,8 @@ from sales_assets.sources.layout import LAYOUTS
 # Files of the layout that lie in `incoming` itself are one delivery together, of this name, which
 # nothing else that lies there can have.
 LOOSE = "files/"
+# Characters of a delivery's name that are kept.
+LONGEST_NAME = 60
 # How programs that copy files call those that are not complete yet.
 UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".crdownload")
 
@@ -44,13 +46,23 @@ class Inbox:
             return {}
         parts: dict[str, list[tuple[str, int, int]]] = {}
         for path in sorted(self.incoming.iterdir()):
-            if not path.name.startswith(".") and path.suffix.lower() not in UNFINISHED:
+            is_hidden = path.name.startswith(".") or path.is_symlink()
+            if not is_hidden and path.suffix.lower() not in UNFINISHED:
                 name = LOOSE if _is_loose(path) else path.name
                 parts.setdefault(name, []).extend(_stamps(path))
         if self._loose.is_dir():
             # Taking them was begun, and not finished.
             parts.setdefault(LOOSE, [])
         return {name: json.dumps(stamps) for name, stamps in sorted(parts.items())}
+
+    def waiting_since(self, moment: datetime) -> list[str]:
+        """Return the names of what lies in `incoming` since before a moment."""
+        if not self.incoming.is_dir():
+            return []
+        paths = [path for path in self.incoming.iterdir() if not path.name.startswith(".")]
+        return sorted(
+            in_words(path.name) for path in paths if path.lstat().st_ctime < moment.timestamp()
+        )
 
     def lacking(self, name: str) -> list[str]:
         """Return the files that loose ones have to wait for."""
@@ -61,8 +73,14 @@ class Inbox:
         return [file for file in required if file not in present]
 
     def take(self, name: str) -> Path:
-        """Move a delivery to where no one writes, and return its place."""
-        place = self._taken / f"{self.now():%Y%m%dT%H%M%S%fZ}-{name.rstrip('/')}"
+        """Move a delivery to where no one writes, and return its place.
+
+        Links in it are removed: who may put files there may not read others by them.
+
+        Raises:
+            OSError: It cannot be moved.
+        """
+        place = self._taken / f"{self.now():%Y%m%dT%H%M%S%fZ}-{in_words(name)}"
         self._taken.mkdir(exist_ok=True)
         if name == LOOSE:
             self._loose.mkdir(exist_ok=True)
@@ -70,8 +88,13 @@ class Inbox:
                 # What has arrived since a take that was not finished belongs to the next delivery.
                 if not (self._loose / path.name).exists():
                     path.replace(self._loose / path.name)
-            return self._loose.replace(place)
-        return (self.incoming / name).replace(place)
+            self._loose.replace(place)
+        else:
+            (self.incoming / name).replace(place)
+        for path in list(place.rglob("*")):
+            if path.is_symlink():
+                path.unlink()
+        return place
 
     def taken(self) -> list[Path]:
         """Return the deliveries that were taken and not filed yet, the first one first."""
@@ -94,8 +117,19 @@ class Inbox:
         return [path for place in places for path in place.iterdir() if _is_loose(path)]
 
 
+def in_words(name: str) -> str:
+    """Return a delivery's name as text that every file system and record can hold."""
+    text = name.rstrip("/").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    path = Path(text)
+    return f"{path.stem[:LONGEST_NAME]}{path.suffix[:LONGEST_NAME]}"
+
+
 def _is_loose(path: Path) -> bool:
-    return path.is_file() and any(layout.file == path.name.lower() for layout in LAYOUTS)
+    return (
+        path.is_file()
+        and not path.is_symlink()
+        and any(layout.file == path.name.lower() for layout in LAYOUTS)
+    )
 
 
 def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:

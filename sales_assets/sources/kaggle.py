@@ -5,6 +5,7 @@ copy is well formed whatever was delivered; DuckDB's CSV reader then reads the c
 and judges every row. A row's line is therefore a value of the row, never counted afterwards.
 """
 
+import errno
 import hashlib
 import logging
 import lzma
@@ -41,6 +42,8 @@ _EXPECTED = (
 _UNREADABLE = (
     OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError
 )  # fmt: skip
+# What is wrong with the disk that an archive is unpacked to.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Load:
     superseded_by: int | None = None
     """Of a file that was left alone: the newest load of another one that came after it."""
     added: int | None = None
-    """Of a file that was judged again for its new stores: the rows that were not there yet."""
+    """Of a file that was judged once more: the rows that were not there yet."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ def deliver(
     """Load a delivery into `raw.*`: all of its usable rows, or nothing at all.
 
     Rows replace those of the same store and day. Refused rows go to `quality.quarantine`. A file
-    whose content was loaded before is left alone, unless `store.csv` is new: rows refused for an
-    unknown store may have become usable, and are added, while those that are there stay.
+    whose content was loaded before is left alone, unless `store.csv` is new, or days that were in
+    the future have come: rows that have become usable are added, and those that are there stay.
 
     Args:
         con: The warehouse, with its schemas, open for writing and outside a transaction.
@@ -166,7 +169,7 @@ def _load(
     sha256 = _sha256(path)
     file: dict[str, str] = {"file": layout.file, "kind": layout.kind, "sha256": sha256}
     known = warehouse.query(con, "raw/known_load", **file).fetchone()
-    if known and not again:
+    if known and not (again or _has_come_due(con, known[0])):
         load_id, rows, refused, first = known
         newest = warehouse.query(con, "raw/newest_load", kind=layout.kind).fetchone()
         assert newest is not None
@@ -198,6 +201,13 @@ def _load(
     con.execute("drop table judged_rows")
     added = int(written[0]) if known else None
     return Load(load_id, layout.file, layout.kind, sha256, rows, refused, True, added=added)
+
+
+def _has_come_due(con: duckdb.DuckDBPyConnection, load_id: int) -> bool:
+    """Tell whether days of a load were refused as in the future, and have come since."""
+    today = datetime.now(UTC).date()
+    due = warehouse.query(con, "quality/come_due", load_id=load_id, today=today).fetchone()
+    return due is not None
 
 
 def _judge(
@@ -256,7 +266,7 @@ def _tell(load: Load) -> None:
         return
     if load.added is not None:
         log.info(
-            "%s: load %d, judged again since store.csv is new, %s rows added, %s refused",
+            "%s: load %d, judged once more, %s rows added, %s refused",
             load.file, load.load_id, f"{load.added:,}", f"{load.refused:,}",
         )  # fmt: skip
         return
@@ -292,13 +302,17 @@ def _find(source: Path, folder: Path) -> dict[str, Path]:
     """Return the delivered files by their names in lower case; a .zip is unpacked to `folder`."""
     try:
         if source.is_dir():
-            return _choose(source, [(path.name, path) for path in source.iterdir()])
+            # Pipes and the like would be waited for.
+            found = [path for path in source.iterdir() if path.is_file() or path.is_dir()]
+            return _choose(source, [(path.name, path) for path in found])
         with zipfile.ZipFile(source) as archive:
             members = _choose(source, _members(archive))
             return {name: _extract(archive, members[name], folder / name) for name in members}
     except FileNotFoundError:
         raise SourceError(f"{source} does not exist; expected {_EXPECTED}.") from None
     except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise
         fault = str(error) or "it ends too early"
         raise SourceError(f"{source} cannot be read: {fault}; expected {_EXPECTED}.") from None
 

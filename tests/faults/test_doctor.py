@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +14,7 @@ import pytest
 from dagster._daemon.daemon import SensorDaemon
 from dagster._daemon.types import DaemonHeartbeat
 
+from sales_assets import doctor
 from sales_assets.doctor import examine
 from sales_assets.runs import DELIVERY_TAG, SENSOR_DAEMON
 from sales_assets.settings import Settings
@@ -175,7 +177,9 @@ def test_only_what_a_person_has_to_mend_counts_as_a_failed_refresh(
     assert any("run abcdef12 of" in text for text in problems(home_copy)) == is_told
 
 
-def test_what_waits_in_incoming_is_well_while_someone_takes_it(home_copy: Path) -> None:
+def test_what_waits_in_incoming_is_well_while_someone_takes_it(
+    home_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     leave("incoming/monday.zip")(home_copy)
     settings = Settings(home=home_copy)
     with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
@@ -183,6 +187,11 @@ def test_what_waits_in_incoming_is_well_while_someone_takes_it(home_copy: Path) 
     assert problems(home_copy) == []
     told = [found.text for found in examine(settings)]
     assert "a running `sales dev` takes monday.zip from incoming" in told
+    monkeypatch.setattr(doctor, "LONGEST_WAIT", timedelta(0))
+    (late,) = problems(home_copy)
+    assert "monday.zip" in late
+    assert "is not taken by the running `sales dev`" in late
+    monkeypatch.undo()
     with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         long_ago = time.time() - DAY_S
         instance.add_daemon_heartbeat(DaemonHeartbeat(long_ago, SENSOR_DAEMON, "a daemon"))

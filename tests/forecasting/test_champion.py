@@ -111,6 +111,21 @@ def test_rolling_back_pins_the_champion_before(store):
     assert store.champion() == champion
 
 
+def test_rolling_back_after_a_refresh_was_stopped_keeps_what_is_published(store):
+    first, second, third = ensembles(store, 3)
+    promoted(store, first)
+    promoted(store, second)
+    # Decided for, and stopped by a check before it was published.
+    store.decide(Choice(third, third, second, third, "better", "", False, store.now()))
+
+    champion = rolled_back(store)
+
+    assert (champion.version, champion.is_pinned) == (second, True)
+    assert store.chosen().version == second
+    # Once more, and it goes back as ever.
+    assert rolled_back(store).version == first
+
+
 def test_rolling_back_twice_returns(store):
     first, second = ensembles(store, 2)
     for version in (first, second):

@@ -1,5 +1,6 @@
 """Where files are found: directories and archives, damaged and malicious ones among them."""
 
+import errno
 import zipfile
 
 import pytest
@@ -153,3 +154,14 @@ def test_a_file_that_may_not_be_read_is_named(con, tmp_path):
 
     with pytest.raises(SourceError, match=r"train.csv cannot be read: Is a directory"):
         load(con, tmp_path / "source")
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_archive(con, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kaggle.shutil, "copyfileobj", full)
+    source = zipped(tmp_path / "delivery.zip", [("store.csv", STORES), ("train.csv", HEADER)])
+    with pytest.raises(OSError, match="No space left on device") as error:
+        load(con, source)
+    assert not isinstance(error.value, SourceError)

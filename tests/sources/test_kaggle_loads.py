@@ -1,12 +1,14 @@
 """A delivery is loaded whole or not at all, and a later one adds to it and corrects it."""
 
+import os
 import random
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from sales_assets import warehouse
 from sales_assets.errors import SourceError
+from sales_assets.sources import kaggle
 from tests.sources.conftest import (
     GOOD,
     HEADER,
@@ -257,9 +259,7 @@ def test_a_new_store_csv_undoes_no_correction(con, deliver, caplog):
 
     assert rows(con, "select store_id, sales from raw.sales order by 1") == [(1, 777.0), (3, 30.0)]
     query = "select store_id, id, is_open, load_id from raw.plan order by 1"
-    assert "train.csv: load 7, judged again since store.csv is new, 1 rows added, 0 refused" in (
-        caplog.text
-    )
+    assert "train.csv: load 7, judged once more, 1 rows added, 0 refused" in (caplog.text)
     # The plan that came last is still the one that a submission answers.
     assert rows(con, query) == [(1, 7, False, 5), (3, 2, True, 3)]
 
@@ -286,6 +286,40 @@ def test_a_file_that_was_judged_again_has_superseded_none(con, deliver):
     assert (of_former.is_new, of_former.superseded_by) == (False, 3)
     assert (of_newest.is_new, of_newest.superseded_by) == (False, None)
     assert rows(con, "select sales from raw.sales") == [(777.0,)]
+
+
+def test_days_that_were_in_the_future_are_loaded_once_they_have_come(con, deliver, monkeypatch):
+    class Clock(datetime):
+        days = 0
+
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2015, 1, 5, tzinfo=UTC) + timedelta(days=cls.days)
+
+    monkeypatch.setattr(kaggle, "datetime", Clock)
+    later = [f"1,1,2015-01-{day:02},50,5,1,0,0,0\n" for day in (8, 9)]
+    train = HEADER + GOOD + "".join(later)
+    deliver(train)
+    assert len(quarantine(con)) == 2
+    Clock.days = 2
+    assert not deliver(train)[1].is_new
+    Clock.days = 3
+    _, load = deliver(train)
+    assert (load.is_new, load.added, load.refused) == (True, 1, 1)
+    Clock.days = 4
+    assert deliver(train)[1].added == 1
+    assert not deliver(train)[1].is_new
+    assert len(rows(con, "from raw.sales")) == 3
+    assert quarantine(con) == []
+
+
+def test_a_pipe_is_no_file(con, deliver, tmp_path):
+    source = tmp_path / "pipes"
+    source.mkdir()
+    (source / "store.csv").write_text(STORES)
+    os.mkfifo(source / "train.csv")
+    with pytest.raises(SourceError, match=r"has no train\.csv"):
+        kaggle.deliver(con, source, max_refused_share=0, scratch=tmp_path / "scratch")
 
 
 def test_a_day_that_comes_again_unchanged_keeps_the_load_that_it_came_with(con, deliver):
