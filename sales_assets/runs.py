@@ -38,8 +38,9 @@ FINISHED = [
     dg.DagsterRunStatus.FAILURE,
     dg.DagsterRunStatus.CANCELED,
 ]
-# A study is part of no refresh, and leaves what was published as it is.
-STUDIES = "studies"
+# What ends in a publication: these jobs, and whatever else has its asset among others.
+PUBLISHING = ("weekly_refresh", "publication")
+SNAPSHOT = dg.AssetKey(["published", "snapshot"])
 RUNS_LOOKED_AT = 50
 # Dagster's name of what evaluates sensors; it gives a sign of life twice a minute.
 SENSOR_DAEMON = "SENSOR"
@@ -181,7 +182,7 @@ def newest_failure(settings: Settings) -> Failure | None:
         dg.DagsterInstance.from_config(str(settings.dagster_home.absolute())) as instance,
     ):
         records = instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=RUNS_LOOKED_AT)
-        records = [each for each in records if each.dagster_run.job_name != STUDIES]
+        records = [each for each in records if _publishes(each.dagster_run)]
         if not records or records[0].dagster_run.status != dg.DagsterRunStatus.FAILURE:
             return None
         newest, run = records[0], records[0].dagster_run
@@ -195,6 +196,13 @@ def newest_failure(settings: Settings) -> Failure | None:
         events = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
         reason = what_failed([event for event in events if event], settings)
         return Failure(run.run_id, newest.update_timestamp, reason)
+
+
+def _publishes(run: dg.DagsterRun) -> bool:
+    """Tell whether a run is to end in a publication, and not in one asset or a study."""
+    if run.asset_selection:
+        return SNAPSHOT in run.asset_selection
+    return run.job_name in PUBLISHING
 
 
 def _refuse_beside_another_run(instance: dg.DagsterInstance) -> None:

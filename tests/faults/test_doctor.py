@@ -162,6 +162,7 @@ def test_a_refresh_that_failed_is_told_until_one_succeeds(home_copy: Path) -> No
     ("job", "status", "tags", "is_told"),
     [
         ("weekly_refresh", dg.DagsterRunStatus.FAILURE, {}, True),
+        ("__ASSET_JOB", dg.DagsterRunStatus.FAILURE, {}, False),
         ("publication", dg.DagsterRunStatus.FAILURE, {}, True),
         ("weekly_refresh", dg.DagsterRunStatus.CANCELED, {}, False),
         ("studies", dg.DagsterRunStatus.FAILURE, {}, False),
@@ -175,6 +176,29 @@ def test_only_what_a_person_has_to_mend_counts_as_a_failed_refresh(
     with dg.DagsterInstance.from_config(str(Settings(home=home_copy).dagster_home)) as instance:
         instance.add_run(dg.DagsterRun(job, run_id="abcdef12" * 4, status=status, tags=tags))
     assert any("run abcdef12 of" in text for text in problems(home_copy)) == is_told
+
+
+def test_an_asset_of_its_own_mends_no_failed_refresh(home_copy: Path) -> None:
+    snapshot, insight = (
+        frozenset({dg.AssetKey(key)}) for key in (["published", "snapshot"], ["insights", "a"])
+    )
+    with dg.DagsterInstance.from_config(str(Settings(home=home_copy).dagster_home)) as instance:
+        instance.add_run(
+            dg.DagsterRun(
+                "weekly_refresh", run_id="abcdef12" * 4, status=dg.DagsterRunStatus.FAILURE
+            )
+        )
+        for number, (selection, is_told) in enumerate([(insight, True), (snapshot, False)]):
+            instance.add_run(
+                dg.DagsterRun(
+                    "__ASSET_JOB",
+                    run_id=f"{number}bcdef12" * 4,
+                    status=dg.DagsterRunStatus.SUCCESS,
+                    asset_selection=selection,
+                )
+            )
+            told = any("run abcdef12 of" in text for text in problems(home_copy))
+            assert told == is_told
 
 
 def test_what_waits_in_incoming_is_well_while_someone_takes_it(
