@@ -253,8 +253,9 @@ def _change_champion(settings: Settings, change: Callable[[Any], Any]) -> None:
     store = ModelStore(settings.models)
 
     def first() -> None:
-        with warehouse.connect(settings) as con:
-            quality.refuse_what_was_stopped(con)
+        if settings.warehouse_path.exists():
+            with warehouse.connect(settings) as con:
+                quality.refuse_what_was_stopped(con)
         change(store)
 
     run_job("publication", settings, first=first)

@@ -229,17 +229,21 @@ def _quality(settings: Settings) -> Iterator[Finding]:
 def _incoming(settings: Settings) -> Iterator[Finding]:
     """Tell the deliveries that nobody will take."""
     inbox = Inbox(settings)
-    names = [*(path.name for path in inbox.taken()), *map(in_words, inbox.arrived())]
-    if not names:
+    taken = [path.name for path in inbox.taken()]
+    names = [*taken, *map(in_words, inbox.arrived())]
+    # Behind one that is being loaded, others may wait for long.
+    late = [] if taken else inbox.waiting_since(datetime.now(UTC) - LONGEST_WAIT)
+    if not names and not late:
         return
     from sales_assets.runs import takes_deliveries
 
     is_watched = takes_deliveries(settings)
-    if is_watched and (late := inbox.waiting_since(datetime.now(UTC) - LONGEST_WAIT)):
+    if is_watched and late:
         yield Finding(
             False,
-            f"{', '.join(late)} in {settings.incoming} is not taken by the running `sales dev`; "
-            "the sensor `incoming` in its UI says why.",
+            f"{', '.join(late)} in {settings.incoming} is not taken by the running `sales dev`: it "
+            "is a link, has the name of an unfinished file, waits for another one, or cannot be "
+            "moved, which the sensor `incoming` in its UI then says.",
         )
     elif is_watched:
         yield Finding(True, f"a running `sales dev` takes {', '.join(names)} from incoming")

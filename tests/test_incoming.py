@@ -1,6 +1,7 @@
 """What appears in `<home>/incoming`: it is loaded by a run and filed, and nothing of it is lost."""
 
 import errno
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -286,26 +287,33 @@ def test_any_name_is_taken(place: Path, tick: Tick, instance: dg.DagsterInstance
     latin = "Verk\xe4ufe".encode("latin-1").decode("utf-8", "surrogateescape")
     write(place / latin, SOUND)
     write(place / ("long" * 60), SOUND)
+    write(place / ("\N{DOG FACE}" * 60), SOUND)
     tick()
-    for _ in range(2):
+    for _ in range(3):
         request = tick()
         assert isinstance(request, dg.RunRequest)
         run(instance, request)
     assert skipped(tick()) == "Empty."
-    assert names(Settings.load().archive) == sorted(["Verk\ufffdufe", "long" * 15])
+    assert names(Settings.load().archive) == sorted(
+        ["Verk\ufffdufe", "long" * 30, "\N{DOG FACE}" * 30]
+    )
 
 
-def test_links_are_followed_nowhere(place: Path, tick: Tick, tmp_path: Path) -> None:
+def test_links_are_followed_nowhere(
+    place: Path, tick: Tick, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     secret = tmp_path / "secret"
     secret.write_text("of somebody else\n")
     write(place / "monday", {"store.csv": STORES})
     (place / "monday" / "train.csv").symlink_to(secret)
     (place / "train.csv").symlink_to(secret)
     (place / "tuesday").symlink_to(tmp_path)
+    os.mkfifo(place / "wednesday.zip")
     tick()
-    request = tick()
-    assert isinstance(request, dg.RunRequest)
-    (taken,) = Inbox(Settings.load()).taken()
-    assert [path.name for path in taken.iterdir()] == ["store.csv"]
+    run(instance, tick())
+    tick()
+    report = next(Settings.load().rejected.glob("*.txt")).read_text()
+    assert "has no train.csv" in report
+    assert "somebody else" not in report
+    assert Inbox(Settings.load()).arrived() == {}
     assert secret.exists()
-    assert sorted(Inbox(Settings.load()).arrived()) == []

@@ -152,6 +152,9 @@ def _recovery(after: pd.DataFrame, is_below_for_good: bool) -> str:
         after: The weeks after reopening, in order.
         is_below_for_good: Whether that is so of the time they settle in.
     """
+    after = after[after["effect_hi_95"].notna()]
+    if after.empty:
+        return "How long it took them is not known."
     below = after["effect_hi_95"] < 0
     if is_below_for_good or below.iloc[-1]:
         return "They have not come back to their former level yet."

@@ -12,8 +12,10 @@ from sales_assets.sources.layout import LAYOUTS
 # Files of the layout that lie in `incoming` itself are one delivery together, of this name, which
 # nothing else that lies there can have.
 LOOSE = "files/"
-# Characters of a delivery's name that are kept.
-LONGEST_NAME = 60
+# Where deliveries lie once they are taken.
+TAKEN = ".taken"
+# Bytes of a delivery's name that are kept, since no name may have more than 255.
+LONGEST_STEM, LONGEST_SUFFIX = 120, 20
 # How programs that copy files call those that are not complete yet.
 UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".crdownload")
 
@@ -37,7 +39,7 @@ class Inbox:
         self.rejected = settings.rejected
         self.now = now
         # On the disk of `incoming`, which may be another one than the home's.
-        self._taken = self.incoming / ".taken"
+        self._taken = self.incoming / TAKEN
         self._loose = self._taken / ".files"
 
     def arrived(self) -> dict[str, str]:
@@ -46,8 +48,7 @@ class Inbox:
             return {}
         parts: dict[str, list[tuple[str, int, int]]] = {}
         for path in sorted(self.incoming.iterdir()):
-            is_hidden = path.name.startswith(".") or path.is_symlink()
-            if not is_hidden and path.suffix.lower() not in UNFINISHED:
+            if _is_delivery(path) and path.suffix.lower() not in UNFINISHED:
                 name = LOOSE if _is_loose(path) else path.name
                 parts.setdefault(name, []).extend(_stamps(path))
         if self._loose.is_dir():
@@ -75,8 +76,6 @@ class Inbox:
     def take(self, name: str) -> Path:
         """Move a delivery to where no one writes, and return its place.
 
-        Links in it are removed: who may put files there may not read others by them.
-
         Raises:
             OSError: It cannot be moved.
         """
@@ -88,13 +87,8 @@ class Inbox:
                 # What has arrived since a take that was not finished belongs to the next delivery.
                 if not (self._loose / path.name).exists():
                     path.replace(self._loose / path.name)
-            self._loose.replace(place)
-        else:
-            (self.incoming / name).replace(place)
-        for path in list(place.rglob("*")):
-            if path.is_symlink():
-                path.unlink()
-        return place
+            return self._loose.replace(place)
+        return (self.incoming / name).replace(place)
 
     def taken(self) -> list[Path]:
         """Return the deliveries that were taken and not filed yet, the first one first."""
@@ -121,7 +115,14 @@ def in_words(name: str) -> str:
     """Return a delivery's name as text that every file system and record can hold."""
     text = name.rstrip("/").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     path = Path(text)
-    return f"{path.stem[:LONGEST_NAME]}{path.suffix[:LONGEST_NAME]}"
+    parts = ((path.stem, LONGEST_STEM), (path.suffix, LONGEST_SUFFIX))
+    return "".join(part.encode()[:most].decode("utf-8", "ignore") for part, most in parts)
+
+
+def _is_delivery(path: Path) -> bool:
+    """Tell a file or directory from links, which may lead anywhere, and from pipes."""
+    is_hidden = path.name.startswith(".") or path.is_symlink()
+    return not is_hidden and (path.is_file() or path.is_dir())
 
 
 def _is_loose(path: Path) -> bool:

@@ -23,6 +23,7 @@ import duckdb
 
 from sales_assets import warehouse
 from sales_assets.errors import SourceError
+from sales_assets.sources.inbox import TAKEN
 from sales_assets.sources.layout import JUDGED_BY, LAYOUTS, Kind, Layout
 from sales_assets.sources.lines import Unusable, number_lines, opened
 
@@ -174,7 +175,8 @@ def _load(
         newest = warehouse.query(con, "raw/newest_load", kind=layout.kind).fetchone()
         assert newest is not None
         later = newest[0] if newest[0] > first else None
-        return Load(load_id, layout.file, layout.kind, sha256, rows, refused, False, later)
+        told = first if later else load_id
+        return Load(told, layout.file, layout.kind, sha256, rows, refused, False, later)
 
     rows, refused = _judge(con, layout, path, folder / "numbered.csv")
     load_id = _next_load_id(con)
@@ -302,9 +304,7 @@ def _find(source: Path, folder: Path) -> dict[str, Path]:
     """Return the delivered files by their names in lower case; a .zip is unpacked to `folder`."""
     try:
         if source.is_dir():
-            # Pipes and the like would be waited for.
-            found = [path for path in source.iterdir() if path.is_file() or path.is_dir()]
-            return _choose(source, [(path.name, path) for path in found])
+            return _choose(source, _beside(source))
         with zipfile.ZipFile(source) as archive:
             members = _choose(source, _members(archive))
             return {name: _extract(archive, members[name], folder / name) for name in members}
@@ -315,6 +315,15 @@ def _find(source: Path, folder: Path) -> dict[str, Path]:
             raise
         fault = str(error) or "it ends too early"
         raise SourceError(f"{source} cannot be read: {fault}; expected {_EXPECTED}.") from None
+
+
+def _beside(source: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a directory, without pipes and the like, which would be waited for."""
+    # Who may put files into `incoming` may not read others by links.
+    is_trusted = source.parent.name != TAKEN
+    for path in source.iterdir():
+        if (path.is_file() or path.is_dir()) and (is_trusted or not path.is_symlink()):
+            yield path.name, path
 
 
 def _choose(source: Path, candidates: Iterable[tuple[str, T]]) -> dict[str, T]:

@@ -1,7 +1,8 @@
 -- One row a kind of closure and selling day beside it (-1 is the last before closing, 1 the first
 -- after reopening): what stores sell on it against their usual day of that weekday and promotion.
--- Weekdays on which a store is usually shut are no closure, nor are days of which no file speaks; those
--- of Christmas and Easter, whose days are like no others, are left to `holiday_effect`.
+-- A lone Sunday and weekdays on which a store is usually shut are no closure, nor are days of which no
+-- file speaks; those of Christmas and Easter, whose days are like no others, are left to
+-- `holiday_effect`.
 with
 
 selling_days as (
@@ -46,7 +47,11 @@ gaps as (
             usual_weekdays.store_id = shut_days.store_id
             and usual_weekdays.weekday = isodow(shut_days.shut_on)
     group by all
-    having count(usual_weekdays.weekday) > 0 and not bool_or(sales.is_absent)
+    having
+        count(usual_weekdays.weekday) > 0
+        and not bool_or(sales.is_absent)
+        -- Who opens on the Sundays of a season alone rests on the others.
+        and not (shut_days.next_date - shut_days.date = 2 and isodow(shut_days.date) = 6)
 ),
 
 feasts as (

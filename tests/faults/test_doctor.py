@@ -215,6 +215,9 @@ def test_what_waits_in_incoming_is_well_while_someone_takes_it(
     (late,) = problems(home_copy)
     assert "monday.zip" in late
     assert "is not taken by the running `sales dev`" in late
+    (home_copy / "incoming" / "monday.zip").rename(home_copy / "incoming" / "monday.zip.part")
+    assert "monday.zip.part" in problems(home_copy)[0]
+    (home_copy / "incoming" / "monday.zip.part").rename(home_copy / "incoming" / "monday.zip")
     monkeypatch.undo()
     with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         long_ago = time.time() - DAY_S

@@ -177,6 +177,7 @@ def test_days_beside_short_closures_are_those_of_a_loop(
             shut = (first - last) // np.timedelta64(1, "D") - 1
             gap = pd.date_range(last, first)[1:-1]
             is_rest = all(share[store, date.dayofweek] <= 0.5 for date in gap)
+            is_rest |= len(gap) == 1 and gap[0].dayofweek == 6
             is_unknown = any((store, date) in absent for date in gap)
             own_feasts = of_store.get(store, np.array([], dtype="datetime64[us]"))
             festive = ((own_feasts >= last - three) & (own_feasts <= first + three)).any()

@@ -162,6 +162,8 @@ def test_a_slope_within_kinds_is_found_however_far_apart_the_kinds_are(
         ([-0.02, 0.01, 0.01, 0.02], 0.02, "back at their former level after 4 weeks"),
         ([-0.02, 0.01, 0.01, 0.02], -0.01, "have not come back"),
         ([0.02, 0.01, 0.01, 0.02], 0.02, "not surely below"),
+        ([-0.02, -0.01, np.nan, np.nan], np.nan, "have not come back"),
+        ([np.nan] * 4, np.nan, "is not known"),
     ],
 )
 def test_who_is_back_stays_so(

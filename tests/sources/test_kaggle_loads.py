@@ -274,7 +274,8 @@ def test_of_files_that_are_judged_again_the_later_one_counts(con, deliver):
     assert rows(con, "select store_id, sales from raw.sales order by 1") == [(1, 100.0), (3, 20.0)]
 
 
-def test_a_file_that_was_judged_again_has_superseded_none(con, deliver):
+def test_a_file_that_was_judged_again_has_superseded_none(con, deliver, caplog):
+    caplog.set_level("INFO", logger="sales_assets.raw")
     train = HEADER + GOOD
     corrected = train.replace(",100,", ",777,")
     deliver(train)
@@ -284,6 +285,7 @@ def test_a_file_that_was_judged_again_has_superseded_none(con, deliver):
     _, of_former = deliver(train, store=STORES + "3,a,a\n")
     _, of_newest = deliver(corrected, store=STORES + "3,a,a\n")
     assert (of_former.is_new, of_former.superseded_by) == (False, 3)
+    assert "already loaded as load 2, and what load 3 changed since then stays" in caplog.text
     assert (of_newest.is_new, of_newest.superseded_by) == (False, None)
     assert rows(con, "select sales from raw.sales") == [(777.0,)]
 
