@@ -175,13 +175,14 @@ def test_days_beside_short_closures_are_those_of_a_loop(
         for place in range(len(dates) - 1):
             last, first = dates[place], dates[place + 1]
             shut = (first - last) // np.timedelta64(1, "D") - 1
+            own_feasts = of_store.get(store, np.array([], dtype="datetime64[us]"))
+            festive = ((own_feasts >= last - three) & (own_feasts <= first + three)).any()
+            if not 1 <= shut <= 3 or festive:
+                continue
             gap = pd.date_range(last, first)[1:-1]
             is_rest = all(share[store, date.dayofweek] <= 0.5 for date in gap)
             is_rest |= len(gap) == 1 and gap[0].dayofweek == 6
-            is_unknown = any((store, date) in absent for date in gap)
-            own_feasts = of_store.get(store, np.array([], dtype="datetime64[us]"))
-            festive = ((own_feasts >= last - three) & (own_feasts <= first + three)).any()
-            if 1 <= shut <= 3 and not is_rest and not is_unknown and not festive:
+            if not is_rest and not any((store, date) in absent for date in gap):
                 beside.append({"store_id": store, "deviation": beyond[place + 1]})
     found = of_real("opening_pattern")
     row = found[(found["closure"] == "one to three days") & (found["day"] == 1)].iloc[0]
