@@ -46,7 +46,7 @@ def _stationarity(rows: pd.DataFrame) -> str:
     if differenced.empty:
         return text
     after = (differenced["verdict"] == "stationary").mean()
-    return f"{text} Less those of a fortnight before, {percent(after)} keep a level."
+    return f"{text} Differences from a fortnight before keep a level in {percent(after)}."
 
 
 def _draw_stationarity(rows: pd.DataFrame) -> Picture:
