@@ -16,7 +16,8 @@ from sales_assets.forecasting.frames import Frames
 from serving import answers, gate, tables
 from serving.batches import MOST_STORES
 from serving.changed_plans import Change
-from serving.doorway import KEPT, Doorway
+from serving.description import described
+from serving.doorway import Doorway
 from serving.journal import Journal
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.pages import add_pages
@@ -404,22 +405,6 @@ def _coming(predictor: Predictor, store_id: int) -> list[tuple[int, date]]:
     return [(store_id, predictor.first_day + timedelta(days=day)) for day in days]
 
 
-def _described(app: FastAPI, needs_key: bool) -> dict[str, Any]:
-    """Return the description of the interface, with what wants a key where there are keys."""
-    if app.openapi_schema is None:
-        described = FastAPI.openapi(app)
-        described["components"]["securitySchemes"] = {
-            "key": {"type": "http", "scheme": "bearer", "description": "`sales keys add NAME`"}
-        }
-        for path, operations in described["paths"].items():
-            if path.startswith(KEPT):
-                for operation in operations.values():
-                    # None is needed as long as there are none.
-                    operation["security"] = [{"key": []}] if needs_key else [{"key": []}, {}]
-    assert app.openapi_schema is not None
-    return app.openapi_schema
-
-
 def create_app(
     service: Service,
     keys: Keys,
@@ -450,7 +435,7 @@ def create_app(
     app.state.service, app.state.journal, app.state.metrics = service, journal, Metrics()
     app.include_router(router)
     add_pages(app)
-    app.openapi = partial(_described, app, needs_key)  # type: ignore[method-assign]
+    app.openapi = partial(described, app, needs_key)  # type: ignore[method-assign]
     app.add_middleware(
         Doorway,
         access=Access(keys, limit, needs_key),
