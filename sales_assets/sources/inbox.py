@@ -126,11 +126,8 @@ def _is_delivery(path: Path) -> bool:
 
 
 def _is_loose(path: Path) -> bool:
-    return (
-        path.is_file()
-        and not path.is_symlink()
-        and any(layout.file == path.name.lower() for layout in LAYOUTS)
-    )
+    is_named = any(layout.file == path.name.lower() for layout in LAYOUTS)
+    return is_named and _is_delivery(path) and path.is_file()
 
 
 def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:
