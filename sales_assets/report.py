@@ -43,7 +43,6 @@ def render(con: duckdb.DuckDBPyConnection) -> str:
     themes = {
         theme: [_section(con, question) for question in questions]
         for theme, questions in THEMES.items()
-        if questions
     }
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -20,6 +20,7 @@ SCHEMAS = (
     "monitoring",
 )  # fmt: skip
 
+FUNCTIONS = ("t_95", "margin_95", "sum_margin_95")
 # Published as Parquet too; deliveries and training rows are in the snapshot alone.
 PARQUET_SCHEMAS = ("cleaned", "insights", "models", "intervals", "forecasts", "monitoring")
 
@@ -95,9 +96,11 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def create_schemas(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the schemas of the warehouse where they are missing."""
+    """Create the schemas of the warehouse where they are missing, and the functions of queries."""
     for schema in SCHEMAS:
         con.execute(f"create schema if not exists {schema}")
+    for function in FUNCTIONS:
+        query(con, f"functions/{function}")
 
 
 @cache
@@ -152,10 +155,9 @@ def in_order(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         con.execute(f"set threads = {threads}")
 
 
-def create_view(con: duckdb.DuckDBPyConnection, view: str, sql: str) -> int:
-    """Replace `view` by the select in `sql/<sql>.sql` and return its number of rows."""
+def create_view(con: duckdb.DuckDBPyConnection, view: str, sql: str) -> None:
+    """Replace `view` by the select in `sql/<sql>.sql`."""
     con.execute(f"create or replace view {view} as {read_sql(sql)}")
-    return count(con, view)
 
 
 def replace_table(con: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame) -> int:

@@ -15,7 +15,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SQL_FILES = sorted(path.relative_to(REPOSITORY / "sql") for path in REPOSITORY.glob("sql/*/*.sql"))
 
 
-def test_the_table_of_settings_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_of_settings_is_current() -> None:
     assert (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8") == as_markdown()
 
 
@@ -57,8 +57,8 @@ QUERIES = re.findall(
 )
 
 
-def test_there_are_ten_example_queries() -> None:
-    assert len(QUERIES) == 10
+def test_there_are_eleven_example_queries() -> None:
+    assert len(QUERIES) == 11
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: " ".join(query.split())[:60])

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from sales_assets.questions.picture import Panel, Picture, Series
-from sales_assets.questions.question import SALES_AND_STORES, NoAnswerError, Question
+from sales_assets.questions.question import WITH_DEVIATIONS, NoAnswerError, Question
 from sales_assets.questions.words import (
     WEEKDAYS,
     between,
@@ -17,17 +17,13 @@ from sales_assets.questions.words import (
     percent,
 )
 
-WITH_DEVIATIONS = (*SALES_AND_STORES, "insights.deviations")
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
 )  # fmt: skip
 SHORT = [name[:3] for name in MONTHS]
 FEASTS = {"public": "other public holidays", "easter": "Easter", "christmas": "Christmas"}
-OVER_STORES = (
-    "Intervals are over stores: what a day did to all of them is not in it, and of a handful of "
-    "stores they are too narrow."
-)
+OVER_STORES = "Intervals are over stores: what a day did to all of them is not in it."
 
 
 def _effect(row: Any, what: str = "sales") -> str:

@@ -87,7 +87,7 @@ def groups(scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.f
     Args:
         scores: Stores x traits, with more than 3 different stores.
     """
-    # scikit-learn takes a second to import, and the command line reads the questions.
+    # Importing them takes a second, which other questions need not wait for.
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_samples
     from threadpoolctl import threadpool_limits

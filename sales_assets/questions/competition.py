@@ -3,22 +3,16 @@
 import pandas as pd
 
 from sales_assets.questions.picture import Panel, Picture, Series
-from sales_assets.questions.question import SALES_AND_STORES, NoAnswerError, Question
-from sales_assets.questions.words import between, change, is_known, number
-
-WITH_DEVIATIONS = (*SALES_AND_STORES, "insights.deviations")
+from sales_assets.questions.question import WITH_DEVIATIONS, NoAnswerError, Question
+from sales_assets.questions.words import between, change, is_known, is_sure, number
 
 
 def _effect(row: pd.Series) -> str:
     """Tell a relative change and how sure it is."""
     if not is_known(row["effect_lo_95"], row["effect_hi_95"]):
         return f"{change(row['effect'])} (too few stores for an interval)"
-    unsure = "" if _is_sure(row) else ": perhaps none"
+    unsure = "" if is_sure(row) else ": perhaps none"
     return f"{change(row['effect'])} ({between(row['effect_lo_95'], row['effect_hi_95'])}{unsure})"
-
-
-def _is_sure(row: pd.Series) -> bool:
-    return bool(row["effect_lo_95"] > 0 or row["effect_hi_95"] < 0)
 
 
 def _stores(row: pd.Series) -> str:
@@ -62,7 +56,7 @@ def _draw_distance(rows: pd.DataFrame) -> Picture:
     way = "less" if slope["effect"] < 0 else "more"
     told = (
         f"Stores sell {way} the farther the competitor"
-        if _is_sure(slope)
+        if is_sure(slope)
         else ("The distance to a competitor hardly tells stores apart")
     )
     return Picture(
@@ -97,7 +91,7 @@ def _opening(rows: pd.DataFrame) -> str:
         apart = f"; {_effect(near)} where it is less than 1 km away, {_effect(far)} where it is not"
     placebo = _row(rows, "placebo", "later half of before")
     warning = ""
-    if placebo is not None and _is_sure(placebo):
+    if placebo is not None and is_sure(placebo):
         warning = (
             f" Their sales had moved before already, by {_effect(placebo)}: do not put all of it "
             "down to the competitor."
@@ -205,8 +199,7 @@ QUESTIONS = (
         draw=_draw_opening,
         caveats="Openings are known by month alone, and only the nearest competitor is known. "
         "Competitors choose their places, so that stores may have been on their way already: the "
-        "placebo row looks for that. Intervals are over stores that met a competitor, and too "
-        "narrow for a handful of them.",
+        "placebo row looks for that. Intervals are over stores that met a competitor.",
         reads=WITH_DEVIATIONS,
         shows=("slice", "value", "stores", "effect", "effect_lo_95", "effect_hi_95"),
     ),
@@ -218,8 +211,7 @@ QUESTIONS = (
         draw=_draw_refurbishment,
         caveats="Files do not say why a store was away; a closure of months is taken for a "
         "refurbishment. Where they were away in the same months, what else happened to these "
-        "stores then is in the numbers. Intervals are over the stores that came back, and too "
-        "narrow for a handful of them.",
+        "stores then is in the numbers. Intervals are over the stores that came back.",
         reads=WITH_DEVIATIONS,
         shows=("slice", "value", "stores", "effect", "effect_lo_95", "effect_hi_95"),
     ),

@@ -361,7 +361,7 @@ QUESTIONS = (
         draw=_draw_effect,
         caveats="Promotions are not drawn by lot, and what is bought earlier for their sake is not "
         "taken off. The intervals hold what stores differ by and what all stores of a week share; "
-        "of a handful of stores they are too narrow, and a kind with one store has none.",
+        "a kind with one store has none.",
         shows=("slice", "value", "stores", "sales_lift", "lift_lo_95", "lift_hi_95",
                "customer_lift", "basket_lift", "customer_share"),
     ),
@@ -386,8 +386,7 @@ QUESTIONS = (
         answer=_promo2,
         draw=_draw_promo2,
         caveats="Stores are not in Promo2 by lot, so the difference of level is no effect of it. "
-        "Stores that joined were perhaps already changing: the weeks before joining show it. "
-        "Intervals are too narrow for a handful of stores.",
+        "Stores that joined were perhaps already changing: the weeks before joining show it.",
         shows=("comparison", "value", "stores", "control_stores", "sales_effect", "sales_lo_95",
                "sales_hi_95", "customers_effect"),
     ),

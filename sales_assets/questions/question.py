@@ -20,6 +20,7 @@ from sales_assets.warehouse import (
 
 # What most questions read.
 SALES_AND_STORES = ("cleaned.sales", "cleaned.stores")
+WITH_DEVIATIONS = (*SALES_AND_STORES, "insights.deviations")
 
 
 # Tables that several questions are asked of: no questions themselves, made before them.

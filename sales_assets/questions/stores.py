@@ -6,8 +6,13 @@ import pandas as pd
 
 from sales_assets.questions.clustering import TRAITS, clustered, distances
 from sales_assets.questions.picture import Panel, Picture, Series
-from sales_assets.questions.question import SALES_AND_STORES, NoAnswerError, Question
-from sales_assets.questions.words import between, change, is_known, listed, number
+from sales_assets.questions.question import (
+    SALES_AND_STORES,
+    WITH_DEVIATIONS,
+    NoAnswerError,
+    Question,
+)
+from sales_assets.questions.words import between, change, is_known, is_sure, listed, number
 
 MEASURES = ("sales", "customers", "basket")
 WITH_LEVELS = (*SALES_AND_STORES, "insights.store_levels")
@@ -112,7 +117,7 @@ def _told(effects: pd.DataFrame) -> str:
         sure = "too few stores for an interval"
     else:
         sure = between(sales["effect_lo_95"], sales["effect_hi_95"])
-        sure += "" if _is_sure(sales) else ": perhaps no difference"
+        sure += "" if is_sure(sales) else ": perhaps no difference"
     parts = [
         f"{name} {change(effects.loc[measure, 'effect'])}"
         for measure, name in (("customers", "customers"), ("basket", "baskets"))
@@ -120,10 +125,6 @@ def _told(effects: pd.DataFrame) -> str:
     ]
     made_of = f", with {listed(parts)}" if parts else ""
     return f"{change(sales['effect'])} ({sure}){made_of}"
-
-
-def _is_sure(effect: pd.Series) -> bool:
-    return bool(effect["effect_lo_95"] > 0 or effect["effect_hi_95"] < 0)
 
 
 def _draw_effect(rows: pd.DataFrame, trait: str, held: str) -> Picture:
@@ -149,7 +150,7 @@ def _draw_effect(rows: pd.DataFrame, trait: str, held: str) -> Picture:
     sure = [
         f"{_named(level, trait)} {change(row['effect'])}"
         for level, row in sales.iterrows()
-        if _is_sure(row)
+        if is_sure(row)
     ]
     finding = listed(sure) if sure else "no difference is told from chance"
     return Picture(
@@ -232,8 +233,7 @@ QUESTIONS = (
         reads=WITH_LEVELS,
         caveats="Not what a change of the assortment would do: larger assortments were given to "
         "stores that differ in place and size too. Sundays and other days on which fewer than "
-        "half of the stores sell are left out of the comparison. Intervals are too narrow for a "
-        "handful of stores.",
+        "half of the stores sell are left out of the comparison.",
     ),
     Question(
         name="store_type_effect",
@@ -244,7 +244,7 @@ QUESTIONS = (
         reads=WITH_LEVELS,
         caveats="Types differ in place, size and opening days too: not what a change of type would "
         "do. Sundays and other days on which fewer than half of the stores sell are left out of "
-        "the comparison. Intervals are too narrow for a handful of stores.",
+        "the comparison.",
     ),
     Question(
         name="store_clusters",
@@ -254,7 +254,7 @@ QUESTIONS = (
         draw=_draw_clusters,
         caveats="Stores are grouped by how they sell, not how much. There are always groups: "
         "the silhouette tells how far they are apart. Traits are means over all years.",
-        reads=(*SALES_AND_STORES, "insights.deviations"),
+        reads=WITH_DEVIATIONS,
         compute=clustered,
         shows=("store_id", "cluster", "cluster_is", *TRAITS),
         says="One row a store: the group of stores that it behaves like, what sets that group "

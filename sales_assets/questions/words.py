@@ -2,6 +2,8 @@
 
 import math
 
+import pandas as pd
+
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -41,3 +43,8 @@ def listed(names: list[str]) -> str:
 def is_known(*values: float | None) -> bool:
     """Tell whether every value is a number."""
     return all(value is not None and not math.isnan(value) for value in values)
+
+
+def is_sure(row: pd.Series) -> bool:
+    """Tell whether the interval of a row's effect leaves out zero; an unknown one does not."""
+    return bool(row["effect_lo_95"] > 0 or row["effect_hi_95"] < 0)

@@ -53,7 +53,8 @@ effects as (
         assortment,
         measure,
         sum(weight * difference) / sum(weight) as log_effect,
-        sqrt(sum(squares) / nullif(sum(freedom), 0) / sum(weight)) as standard_error
+        insights.t_95(sum(freedom))
+        * sqrt(sum(squares) / nullif(sum(freedom), 0) / sum(weight)) as margin
     from differences
     group by grouping sets ((store_type, assortment, measure), (assortment, measure))
 ),
@@ -77,8 +78,8 @@ select
     described.mean_level,
     reference.usual_assortment as compared_with,
     exp(effects.log_effect) - 1 as effect,
-    exp(effects.log_effect - 1.96 * effects.standard_error) - 1 as effect_lo_95,
-    exp(effects.log_effect + 1.96 * effects.standard_error) - 1 as effect_hi_95
+    exp(effects.log_effect - effects.margin) - 1 as effect_lo_95,
+    exp(effects.log_effect + effects.margin) - 1 as effect_hi_95
 from described
 cross join reference
 left join effects

@@ -65,7 +65,7 @@ banded as (
         median(compared.distance_m) as median_distance_m,
         exp(avg(compared.log_sales)) as typical_sales,
         avg(compared.sales_effect) as effect,
-        stddev_samp(compared.sales_effect) / sqrt(count(*)) as error,
+        insights.margin_95(compared.sales_effect) as margin,
         avg(compared.customers_effect) as customers_effect,
         avg(compared.basket_effect) as basket_effect
     from compared
@@ -112,15 +112,15 @@ slopes as (
         median(distance_m) as median_distance_m,
         exp(avg(level)) as typical_sales,
         regr_slope(sales, doublings) as effect,
-        sqrt(
-            greatest(1 - regr_r2(sales, doublings), 0)
-            / nullif(count(*) - count(distinct (store_type, assortment)) - 1, 0)
-        ) * stddev_pop(sales) / nullif(stddev_pop(doublings), 0) as error,
+        count(*) - count(distinct (store_type, assortment)) - 1 as freedom,
+        insights.t_95(freedom)
+        * sqrt(greatest(1 - regr_r2(sales, doublings), 0) / freedom)
+        * stddev_pop(sales) / nullif(stddev_pop(doublings), 0) as margin,
         regr_slope(customers, doublings) as customers_effect,
         regr_slope(basket, doublings) as basket_effect
     from within_kinds
     group by value, place
-    having count(*) > count(distinct (store_type, assortment)) + 1
+    having freedom > 0
 ),
 
 measured as (
@@ -138,8 +138,8 @@ select
     median_distance_m,
     typical_sales,
     exp(effect) - 1 as effect,
-    exp(effect - 1.96 * error) - 1 as effect_lo_95,
-    exp(effect + 1.96 * error) - 1 as effect_hi_95,
+    exp(effect - margin) - 1 as effect_lo_95,
+    exp(effect + margin) - 1 as effect_hi_95,
     exp(customers_effect) - 1 as customers_effect,
     exp(basket_effect) - 1 as basket_effect
 from measured

@@ -93,13 +93,11 @@ select
     count(*) as stores,
     sum(days) as days,
     exp(avg(sales)) - 1 as sales_effect,
-    exp(avg(sales) - 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_lo_95,
-    exp(avg(sales) + 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_hi_95,
+    exp(avg(sales) - insights.margin_95(sales)) - 1 as sales_lo_95,
+    exp(avg(sales) + insights.margin_95(sales)) - 1 as sales_hi_95,
     exp(avg(customers)) - 1 as customers_effect,
-    exp(avg(customers) - 1.96 * stddev_samp(customers) / sqrt(count(customers))) - 1
-        as customers_lo_95,
-    exp(avg(customers) + 1.96 * stddev_samp(customers) / sqrt(count(customers))) - 1
-        as customers_hi_95
+    exp(avg(customers) - insights.margin_95(customers)) - 1 as customers_lo_95,
+    exp(avg(customers) + insights.margin_95(customers)) - 1 as customers_hi_95
 from store_effects
 group by kind, part, day
 order by kind, day, part

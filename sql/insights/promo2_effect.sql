@@ -279,15 +279,22 @@ changes as (
     select
         over_treated.*,
         over_controls.control_stores,
-        sqrt(over_treated.sales_variance + over_controls.sales_variance) as sales_error,
-        sqrt(over_treated.customers_variance + over_controls.customers_variance)
-            as customers_error
+        insights.sum_margin_95(
+            over_treated.sales_variance, over_treated.sales_stores - 1,
+            over_controls.sales_variance, over_controls.sales_stores - 1
+        ) as sales_margin,
+        insights.sum_margin_95(
+            over_treated.customers_variance, over_treated.customers_stores - 1,
+            over_controls.customers_variance, over_controls.customers_stores - 1
+        ) as customers_margin
     from (
         select
             comparison, value,
             count(*) as stores,
             avg(sales) as sales,
             avg(customers) as customers,
+            count(sales) as sales_stores,
+            count(customers) as customers_stores,
             var_samp(sales) / count(sales) as sales_variance,
             var_samp(customers) / count(customers) as customers_variance
         from treated
@@ -297,6 +304,8 @@ changes as (
         select
             comparison, value,
             count(*) as control_stores,
+            count(sales) as sales_stores,
+            count(customers) as customers_stores,
             var_samp(sales) / count(sales) as sales_variance,
             var_samp(customers) / count(customers) as customers_variance
         from controls
@@ -342,20 +351,21 @@ level as (
         sum(stores) as stores,
         sum(control_stores) as control_stores,
         sum(stores * gap) / sum(stores) as sales,
-        sqrt(
-            sum(squares) / nullif(sum(stores) + sum(control_stores) - 2 * count(*), 0)
+        sum(stores) + sum(control_stores) - 2 * count(*) as freedom,
+        insights.t_95(freedom) * sqrt(
+            sum(squares) / nullif(freedom, 0)
             * sum(stores ** 2 * (1 / stores + 1 / control_stores)) / sum(stores) ** 2
-        ) as sales_error
+        ) as sales_margin
     from strata
     having count(*) > 0
 ),
 
 told as (
     select
-        comparison, value, stores, control_stores, sales, sales_error, customers, customers_error
+        comparison, value, stores, control_stores, sales, sales_margin, customers, customers_margin
     from changes
     union all
-    select comparison, value, stores, control_stores, sales, sales_error, null, null
+    select comparison, value, stores, control_stores, sales, sales_margin, null, null
     from level
 )
 
@@ -365,11 +375,11 @@ select
     cast(stores as bigint) as stores,
     cast(control_stores as bigint) as control_stores,
     exp(sales) - 1 as sales_effect,
-    exp(sales - 1.96 * sales_error) - 1 as sales_lo_95,
-    exp(sales + 1.96 * sales_error) - 1 as sales_hi_95,
+    exp(sales - sales_margin) - 1 as sales_lo_95,
+    exp(sales + sales_margin) - 1 as sales_hi_95,
     exp(customers) - 1 as customers_effect,
-    exp(customers - 1.96 * customers_error) - 1 as customers_lo_95,
-    exp(customers + 1.96 * customers_error) - 1 as customers_hi_95
+    exp(customers - customers_margin) - 1 as customers_lo_95,
+    exp(customers + customers_margin) - 1 as customers_hi_95
 from told
 order by
     list_position(['starts anew', 'joins', 'weeks from joining', 'takes part'], comparison),

@@ -108,6 +108,7 @@ over_stores as (
         slices.value,
         slices.weekday,
         count(*) as stores,
+        count(lifts.customers) as counted_stores,
         avg(lifts.sales) as sales,
         avg(lifts.customers) as customers,
         avg(lifts.basket) as basket,
@@ -152,12 +153,14 @@ shared as (
     select
         slice,
         value,
-        greatest(sum(sales ** 2 - sales_alone), 0) * count(*) / nullif(count(*) - 1, 0)
+        count(sales) as blocks,
+        count(customers) as counted_blocks,
+        greatest(sum(sales ** 2 - sales_alone), 0) * blocks / nullif(blocks - 1, 0)
             as sales_variance,
-        greatest(sum(customers ** 2 - customers_alone), 0) * count(*) / nullif(count(*) - 1, 0)
-            as customers_variance,
-        greatest(sum(basket ** 2 - basket_alone), 0) * count(*) / nullif(count(*) - 1, 0)
-            as basket_variance
+        greatest(sum(customers ** 2 - customers_alone), 0)
+        * counted_blocks / nullif(counted_blocks - 1, 0) as customers_variance,
+        greatest(sum(basket ** 2 - basket_alone), 0)
+        * counted_blocks / nullif(counted_blocks - 1, 0) as basket_variance
     from over_blocks
     group by slice, value
 ),
@@ -165,12 +168,18 @@ shared as (
 estimates as (
     select
         over_stores.*,
-        1.96 * sqrt(over_stores.sales_variance + shared.sales_variance / stores ** 2)
-            as sales_margin,
-        1.96 * sqrt(over_stores.customers_variance + shared.customers_variance / stores ** 2)
-            as customers_margin,
-        1.96 * sqrt(over_stores.basket_variance + shared.basket_variance / stores ** 2)
-            as basket_margin
+        insights.sum_margin_95(
+            over_stores.sales_variance, stores - 1,
+            shared.sales_variance / stores ** 2, shared.blocks - 1
+        ) as sales_margin,
+        insights.sum_margin_95(
+            over_stores.customers_variance, counted_stores - 1,
+            shared.customers_variance / counted_stores ** 2, shared.counted_blocks - 1
+        ) as customers_margin,
+        insights.sum_margin_95(
+            over_stores.basket_variance, counted_stores - 1,
+            shared.basket_variance / counted_stores ** 2, shared.counted_blocks - 1
+        ) as basket_margin
     from over_stores
     inner join shared using (slice, value)
 )

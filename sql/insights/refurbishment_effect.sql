@@ -107,7 +107,7 @@ effects as (
         from_week,
         count(*) as stores,
         avg(change) as effect,
-        stddev_samp(change) / sqrt(count(*)) as error
+        insights.margin_95(change) as margin
     from stretches
     group by slice, value, from_week
 )
@@ -119,7 +119,7 @@ select
     stores,
     (select median(away) from closures) as median_days_away,
     exp(effect) - 1 as effect,
-    exp(effect - 1.96 * error) - 1 as effect_lo_95,
-    exp(effect + 1.96 * error) - 1 as effect_hi_95
+    exp(effect - margin) - 1 as effect_lo_95,
+    exp(effect + margin) - 1 as effect_hi_95
 from effects
 order by effects.from_week

@@ -108,8 +108,10 @@ without_one as (
 jackknife as (
     select
         slice_no,
-        case when count(*) > 2 then sqrt((count(*) - 1) * var_pop(atanh(pearson))) end
-            as standard_error
+        case
+            when count(*) > 2
+                then insights.t_95(count(*) - 1) * sqrt((count(*) - 1) * var_pop(atanh(pearson)))
+        end as margin
     from without_one
     -- A perfect correlation has no finite z.
     where abs(pearson) < 1
@@ -136,8 +138,8 @@ select
     measured.stores,
     measured.open_days,
     case when isfinite(measured.pearson) then measured.pearson end as pearson,
-    tanh(atanh(measured.pearson) - 1.96 * jackknife.standard_error) as pearson_lo_95,
-    tanh(atanh(measured.pearson) + 1.96 * jackknife.standard_error) as pearson_hi_95,
+    tanh(atanh(measured.pearson) - jackknife.margin) as pearson_lo_95,
+    tanh(atanh(measured.pearson) + jackknife.margin) as pearson_hi_95,
     case when isfinite(ranked.spearman) then ranked.spearman end as spearman,
     measured.mean_customers,
     measured.basket,

@@ -53,7 +53,8 @@ effects as (
         store_type,
         measure,
         sum(weight * difference) / sum(weight) as log_effect,
-        sqrt(sum(squares) / nullif(sum(freedom), 0) / sum(weight)) as standard_error
+        insights.t_95(sum(freedom))
+        * sqrt(sum(squares) / nullif(sum(freedom), 0) / sum(weight)) as margin
     from differences
     group by grouping sets ((assortment, store_type, measure), (store_type, measure))
 ),
@@ -77,8 +78,8 @@ select
     described.mean_level,
     reference.usual_store_type as compared_with,
     exp(effects.log_effect) - 1 as effect,
-    exp(effects.log_effect - 1.96 * effects.standard_error) - 1 as effect_lo_95,
-    exp(effects.log_effect + 1.96 * effects.standard_error) - 1 as effect_hi_95
+    exp(effects.log_effect - effects.margin) - 1 as effect_lo_95,
+    exp(effects.log_effect + effects.margin) - 1 as effect_hi_95
 from described
 cross join reference
 left join effects

@@ -57,8 +57,8 @@ select
     sum(open_days) as open_days,
     avg(week_share) as week_share,
     exp(avg(sales)) - 1 as sales_effect,
-    exp(avg(sales) - 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_lo_95,
-    exp(avg(sales) + 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_hi_95,
+    exp(avg(sales) - insights.margin_95(sales)) - 1 as sales_lo_95,
+    exp(avg(sales) + insights.margin_95(sales)) - 1 as sales_hi_95,
     exp(avg(customers)) - 1 as customers_effect
 from compared
 where sales is not null

@@ -51,23 +51,19 @@ select
     sum(open_days) as open_days,
     avg(mean_sales) as mean_sales,
     exp(avg(sales)) - 1 as sales_effect,
-    exp(avg(sales) - 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_lo_95,
-    exp(avg(sales) + 1.96 * stddev_samp(sales) / sqrt(count(sales))) - 1 as sales_hi_95,
+    exp(avg(sales) - insights.margin_95(sales)) - 1 as sales_lo_95,
+    exp(avg(sales) + insights.margin_95(sales)) - 1 as sales_hi_95,
     exp(avg(sales_without_promo)) - 1 as without_promo_effect,
-    exp(avg(sales_without_promo)
-        - 1.96 * stddev_samp(sales_without_promo) / sqrt(count(sales_without_promo))) - 1
+    exp(avg(sales_without_promo) - insights.margin_95(sales_without_promo)) - 1
         as without_promo_lo_95,
-    exp(avg(sales_without_promo)
-        + 1.96 * stddev_samp(sales_without_promo) / sqrt(count(sales_without_promo))) - 1
+    exp(avg(sales_without_promo) + insights.margin_95(sales_without_promo)) - 1
         as without_promo_hi_95,
     exp(avg(customers)) - 1 as customers_effect,
-    exp(avg(customers) - 1.96 * stddev_samp(customers) / sqrt(count(customers))) - 1
-        as customers_lo_95,
-    exp(avg(customers) + 1.96 * stddev_samp(customers) / sqrt(count(customers))) - 1
-        as customers_hi_95,
+    exp(avg(customers) - insights.margin_95(customers)) - 1 as customers_lo_95,
+    exp(avg(customers) + insights.margin_95(customers)) - 1 as customers_hi_95,
     exp(avg(basket)) - 1 as basket_effect,
-    exp(avg(basket) - 1.96 * stddev_samp(basket) / sqrt(count(basket))) - 1 as basket_lo_95,
-    exp(avg(basket) + 1.96 * stddev_samp(basket) / sqrt(count(basket))) - 1 as basket_hi_95
+    exp(avg(basket) - insights.margin_95(basket)) - 1 as basket_lo_95,
+    exp(avg(basket) + insights.margin_95(basket)) - 1 as basket_hi_95
 from compared
 where sales is not null
 group by weekday

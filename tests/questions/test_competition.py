@@ -4,6 +4,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from sales_assets.questions.competition import QUESTIONS
 from sales_assets.questions.question import Question
@@ -81,7 +82,7 @@ def test_an_opening_moves_the_real_stores_as_a_loop_over_them_says(
     expected = row(of_real("competition_opening"), "half-year after", "all")
     assert len(after) == expected["stores"]
     assert np.expm1(after.mean()) == pytest.approx(expected["effect"], rel=1e-6)
-    upper = np.expm1(after.mean() + 1.96 * after.std() / np.sqrt(len(after)))
+    upper = np.expm1(after.mean() + t.ppf(0.975, len(after) - 1) * after.sem())
     assert upper == pytest.approx(expected["effect_hi_95"], rel=1e-6)
 
 
@@ -123,12 +124,14 @@ def test_distances_compare_stores_of_a_kind_as_a_regression_does(
     design = kinds.assign(doublings=np.log2(stores["distance"].clip(lower=10))).to_numpy()
     fitted, *_ = np.linalg.lstsq(design, stores["level"].to_numpy())
     left = stores["level"].to_numpy() - design @ fitted
-    variance = (left**2).sum() / (len(left) - design.shape[1])
+    freedom = len(left) - design.shape[1]
+    variance = (left**2).sum() / freedom
     slope = fitted[-1]
     error = np.sqrt(variance * np.linalg.inv(design.T @ design)[-1, -1])
     found = row(of_real("competition_distance"), "twice the distance", "all stores")
     assert found["effect"] == pytest.approx(np.expm1(slope), rel=1e-6)
-    assert found["effect_lo_95"] == pytest.approx(np.expm1(slope - 1.96 * error), rel=1e-6)
+    lower = np.expm1(slope - t.ppf(0.975, freedom) * error)
+    assert found["effect_lo_95"] == pytest.approx(lower, rel=1e-6)
     near = effects[stores["distance"] < 250]
     band = row(of_real("competition_distance"), "distance", "under 250 m")
     assert band["stores"] == len(near)

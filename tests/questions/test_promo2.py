@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from sales_assets.sources.sample_facts import EFFECTS
 from tests.questions.conftest import BY_NAME, Ask, answer, rows_of
@@ -72,7 +73,7 @@ def test_how_stores_without_promo2_differ_is_in_the_interval(
     controls = pd.Series([0.0, 0.0, 0.0, 0.0, np.log(1.5)])
     assert np.log1p(row["sales_effect"]) == pytest.approx(-controls.mean())
     margin = np.log((1 + row["sales_hi_95"]) / (1 + row["sales_lo_95"])) / 2
-    assert margin == pytest.approx(1.96 * controls.sem())
+    assert margin == pytest.approx(t.ppf(0.975, 4) * controls.sem(), rel=1e-3)
 
 
 def test_promo2s_answer_says_when_nothing_is_sure(of_sample: Ask) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from scipy.stats import t
 
 from sales_assets import warehouse
 from sales_assets.questions import answers
@@ -244,7 +245,9 @@ def test_the_lift_of_the_chain_is_near_that_of_a_regression_with_clustered_block
     fit = smf.ols("y ~ promo - 1", flat).fit(cov_type="cluster", cov_kwds={"groups": weeks})
     row = of_real("promo_effect").iloc[0]
     assert np.log1p(row["sales_lift"]) == pytest.approx(fit.params["promo"], abs=0.005)
-    error = np.log((1 + row["lift_hi_95"]) / (1 + row["lift_lo_95"])) / (2 * 1.96)
+    wide = np.log((1 + row["lift_hi_95"]) / (1 + row["lift_lo_95"]))
+    # Between the degrees of freedom of the weeks and those of the stores.
+    error = wide / (2 * t.ppf(0.975, weeks.nunique() - 1))
     # The weeks are what is unsure; that stores differ adds to it.
     assert fit.bse["promo"] < error < 1.3 * fit.bse["promo"]
 

@@ -4,6 +4,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from sales_assets.questions.figure import as_figure
 from sales_assets.sources.sample import make_calendar, make_stores
@@ -50,8 +51,9 @@ def test_the_interval_is_that_of_leaving_out_one_store_at_a_time(
         z.append(np.arctanh(np.corrcoef(others["sales"], others["customers"])[0, 1]))
     error = np.sqrt((len(stores) - 1) / len(stores) * ((z - np.mean(z)) ** 2).sum())
     row = of_real("sales_customers").iloc[0]
-    assert row["pearson_lo_95"] == pytest.approx(np.tanh(np.arctanh(row["pearson"]) - 1.96 * error))
-    assert row["pearson_hi_95"] == pytest.approx(np.tanh(np.arctanh(row["pearson"]) + 1.96 * error))
+    margin = t.ppf(0.975, len(stores) - 1) * error
+    assert row["pearson_lo_95"] == pytest.approx(np.tanh(np.arctanh(row["pearson"]) - margin))
+    assert row["pearson_hi_95"] == pytest.approx(np.tanh(np.arctanh(row["pearson"]) + margin))
 
 
 def test_the_baskets_of_the_sample_are_found_by_type(of_sample: Ask) -> None:
@@ -135,9 +137,10 @@ def test_intervals_of_a_kind_are_those_of_two_groups_of_stores(
         one = kind.loc[kind[trait] == row[trait], row["measure"]].to_numpy()
         two = kind.loc[kind[trait] == usual, row["measure"]].to_numpy()
         squares = ((one - one.mean()) ** 2).sum() + ((two - two.mean()) ** 2).sum()
-        variance = squares / (len(one) + len(two) - 2) * (1 / len(one) + 1 / len(two))
-        bound = one.mean() - two.mean() - 1.96 * np.sqrt(variance)
-        assert row["effect_lo_95"] == pytest.approx(np.expm1(bound))
+        freedom = len(one) + len(two) - 2
+        variance = squares / freedom * (1 / len(one) + 1 / len(two))
+        bound = one.mean() - two.mean() - t.ppf(0.975, freedom) * np.sqrt(variance)
+        assert row["effect_lo_95"] == pytest.approx(np.expm1(bound), rel=1e-3)
 
 
 @pytest.mark.parametrize("name", EFFECTS)
