@@ -149,21 +149,31 @@ def _snapshot(settings: Settings) -> Iterator[Finding]:
         ((cutoff, stores, last),) = con.execute(
             "select max(cutoff), count(distinct store_id), max(date) from forecasts.latest"
         ).fetchall()
+        # Refreshes alone check the backtest; studies and promotions publish without one.
+        checked = con.execute(
+            "select checked_at from quality.summary where suite = 'models_backtest'"
+        ).fetchone()
     yield Finding(True, f"{stores} stores are forecast from {cutoff} to {last}")
-    published = datetime.fromtimestamp(settings.snapshot_path.stat().st_mtime, UTC)
-    age = datetime.now(UTC) - published
+    if checked:
+        yield from _age(settings, checked[0].replace(tzinfo=UTC))
+
+
+def _age(settings: Settings, refreshed: datetime) -> Iterator[Finding]:
+    """Tell a refresh that is too old, or that is yet to come."""
+    age = datetime.now(UTC) - refreshed
     if age < -CLOCKS_DIFFER:
         yield Finding(
             False,
-            f"{settings.snapshot_path} was published on {published:%Y-%m-%d %H:%M} UTC, which is "
+            f"{settings.snapshot_path} is of a refresh of {refreshed:%Y-%m-%d %H:%M} UTC, which is "
             "yet to come: this machine's clock is behind; set it, since schedules go by it and "
             "days after it are refused.",
         )
     if age.days > settings.stale_days:
         yield Finding(
             False,
-            f"{settings.snapshot_path} was published {age.days} days ago, on {published:%Y-%m-%d}; "
-            "look in `sales dev` why no refresh has succeeded since, or run `sales refresh`.",
+            f"{settings.snapshot_path} is of a refresh {age.days} days ago, on "
+            f"{refreshed:%Y-%m-%d}; look in `sales dev` why none has succeeded since, or run "
+            "`sales refresh`.",
         )
 
 
@@ -173,9 +183,7 @@ def _champion(settings: Settings) -> Iterator[Finding]:
     if champion is None:
         yield Finding(False, "There is no champion yet; run `sales refresh`.")
         return
-    store.verified(ENSEMBLE, champion.version, champion.manifest_sha256)
-    for name, member in store.manifest(ENSEMBLE, champion.version).members.items():
-        store.verified(name, member["version"], member["manifest_sha256"])
+    store.verify_whole(champion.version, champion.manifest_sha256)
     yield Finding(True, f"champion {champion.version} and its members are as they were saved")
 
 

@@ -211,7 +211,7 @@ class Settings(BaseSettings):
         "champion is kept beside them.",
     )
     stale_days: int = Field(
-        8, ge=1, description="Days after its publication that `sales doctor` calls a snapshot old."
+        8, ge=1, description="Days after its refresh that `sales doctor` calls a snapshot old."
     )
 
     service_url: str = Field(

@@ -1,6 +1,5 @@
 """`sales doctor` names each lasting fault of a home together with its remedy."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 from dagster._daemon.daemon import SensorDaemon
 from dagster._daemon.types import DaemonHeartbeat
@@ -53,14 +53,14 @@ def leave(name: str) -> Callable[[Path], None]:
     return harm
 
 
-def grow_old(home: Path) -> None:
-    path = Settings(home=home).snapshot_path
-    os.utime(path, (time.time() - 30 * DAY_S,) * 2)
+def checked_days_ago(days: int) -> Callable[[Path], None]:
+    """Let the newest refresh be as old, in a snapshot that was written now."""
 
+    def harm(home: Path) -> None:
+        with duckdb.connect(Settings(home=home).snapshot_path) as con:
+            con.execute("update quality.results set checked_at = checked_at - to_days($1)", [days])
 
-def be_of_tomorrow(home: Path) -> None:
-    path = Settings(home=home).snapshot_path
-    os.utime(path, (time.time() + DAY_S,) * 2)
+    return harm
 
 
 def spoil_the_records(home: Path) -> None:
@@ -69,7 +69,7 @@ def spoil_the_records(home: Path) -> None:
 
 
 FAULTS = [
-    (be_of_tomorrow, "which is yet to come: this machine's clock is behind; set it"),
+    (checked_days_ago(-1), "which is yet to come: this machine's clock is behind; set it"),
     (spoil_the_records, "the record of the runs, is damaged; move it aside by `mv "),
     (leave("incoming/monday.zip"), "monday.zip in "),
     (leave("incoming/.taken/20150803T040000000000Z-monday/train.csv"), "-monday in "),
@@ -86,7 +86,7 @@ FAULTS = [
     (remove("quality/validation.html"), "the next `sales refresh` writes it"),
     (remove("published/sales.duckdb"), "Nothing is published in"),
     (remove("warehouse.duckdb"), "There is no warehouse yet; run `sales refresh --source DIR`"),
-    (grow_old, "was published 30 days ago"),
+    (checked_days_ago(30), "is of a refresh 30 days ago"),
     (leave("published/forecasts.daily.parquet.tmp"), "forecasts.daily.parquet.tmp; the next"),
     (leave("models/lstm/.20260101T000000Z-00000000.partial/x"), "A killed run has left models/"),
     (leave("tmp/delivery-abc/numbered.csv"), "A killed run has left tmp/delivery-abc; the next"),
