@@ -3,9 +3,38 @@
 -- on the order in which threads add them: the same input gives the same bits.
 with
 
+reported as (
+    select store_id, max(date) as last_day from cleaned.sales where not is_absent group by store_id
+),
+
+told_days as (
+    -- Of the days after a store's last one nobody has told yet. Until two weeks have passed, after
+    -- which the plan takes it for closed, it has opened as it did on the same weekday before.
+    select
+        sales.*,
+        sales.date > reported.last_day and reported.last_day + 14 > span.last_day as is_late
+    from cleaned.sales as sales
+    cross join (select max(date) as last_day from cleaned.sales) as span
+    left join reported using (store_id)
+),
+
 known_days as (
-    select store_id, date, is_open, is_promo, state_holiday, is_school_holiday, sales, customers
-    from cleaned.sales
+    select
+        store_id,
+        date,
+        case
+            when is_late
+                then coalesce(last_value(
+                    if(is_late or state_holiday <> 'none', null, is_open) ignore nulls
+                ) over (partition by store_id, isodow(date) order by date), false)
+            else is_open
+        end as is_open,
+        is_promo,
+        state_holiday,
+        is_school_holiday,
+        sales,
+        customers
+    from told_days
     union all by name
     select store_id, date, is_open, is_promo, state_holiday, is_school_holiday
     from cleaned.plan

@@ -65,16 +65,39 @@ def read_chain(con: duckdb.DuckDBPyConnection) -> Chain:
     stores = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     flags = "store_id, date, is_open, is_promo, state_holiday, is_school_holiday"
     rows = con.execute(
-        f"select {flags}, sales, customers from cleaned.sales"
-        f" union all select {flags}, null, null from cleaned.plan order by store_id, date"
+        f"select {flags}, sales, customers, is_absent from cleaned.sales"
+        f" union all select {flags}, null, null, false from cleaned.plan order by store_id, date"
     ).fetchall()
+    ((last_day,),) = con.execute("select max(date) from cleaned.sales").fetchall()
     return Chain(
         stores={store["store_id"]: store for store in stores},
         days={
-            store["store_id"]: [Day(*row[1:]) for row in rows if row[0] == store["store_id"]]
+            store["store_id"]: as_presumed(
+                [(Day(*row[1:-1]), row[-1]) for row in rows if row[0] == store["store_id"]],
+                last_day,
+            )
             for store in stores
         },
     )
+
+
+def as_presumed(days: list[tuple[Day, bool]], last_day: date) -> list[Day]:
+    """Let a store whose last days have not come, of two weeks at most, open as it usually does."""
+    told = [day for day, is_absent in days if day.date <= last_day and not is_absent]
+    if not told or (last_day - told[-1].date).days >= 14:
+        return [day for day, _ in days]
+    presumed = []
+    for day, _ in days:
+        alike = [
+            other.is_open
+            for other, _ in days
+            if other.date <= told[-1].date
+            and other.date.weekday() == day.date.weekday()
+            and other.state_holiday == "none"
+        ]
+        is_late = told[-1].date < day.date <= last_day
+        presumed.append(replace(day, is_open=bool(alike) and alike[-1]) if is_late else day)
+    return presumed
 
 
 def expected_row(

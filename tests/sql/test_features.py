@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from sales_assets import warehouse
+from sales_assets import cleaned, warehouse
 from sales_assets.forecasting import features
 from sales_assets.sources.sample import write_sample
 from tests.conftest import load_and_clean
@@ -125,6 +125,59 @@ def test_rows_to_forecast_equal_the_oracle_after_a_closure(
 ):
     found = sampled(refurbished_con, "features.future", "true", 20)
     assert differences(found, refurbished_chain, settings.horizon) == []
+
+
+def test_a_store_whose_last_days_are_late_has_not_been_closed(source, settings, tmp_path):
+    late = {3: 1, 5: 3, 7: 9, 9: 20}
+    with warehouse.in_memory(settings) as con:
+        load_and_clean(con, source, settings, tmp_path)
+        for store, days in late.items():
+            con.execute(
+                "delete from raw.sales where store_id = $store"
+                " and date > (select max(date) from raw.sales) - cast($days as integer)",
+                {"store": store, "days": days},
+            )
+        cleaned.clean_sales(con)
+        cleaned.clean_plan(con, settings)
+        features.build_training(con, settings)
+        features.build_future(con, settings)
+        chain = read_chain(con)
+        for table in ("features.training", "features.future"):
+            found = sampled(con, table, f"store_id in {tuple(late)}", 40)
+            assert differences(found, chain, settings.horizon) == []
+        first_days = con.execute(
+            "select store_id, days_since_open, open_days_week_before from features.future"
+            " where h = 1 and store_id in (1, 3, 5, 7, 9) order by store_id"
+        ).fetchall()
+    (_, *usual), *others, silent = first_days
+    assert others == [(3, *usual), (5, *usual), (7, *usual)]
+    # The plan takes a store for closed that has been silent for two weeks.
+    assert silent == (9, 15, 0)
+
+
+def test_a_store_is_not_taken_to_rest_on_the_weekday_of_a_holiday(source, settings, tmp_path):
+    """Its last days end with a week of holidays."""
+    with warehouse.in_memory(settings) as con:
+        load_and_clean(con, source, settings, tmp_path)
+        ((last_day,),) = con.execute("select max(date) from raw.sales").fetchall()
+        last, week = last_day - timedelta(days=5), last_day - timedelta(days=12)
+        con.execute("delete from raw.sales where store_id = 3 and date > $last", {"last": last})
+        con.execute(
+            "update raw.sales set is_open = false, sales = 0, customers = 0, state_holiday = 'a'"
+            " where store_id = 3 and date between $week and $last",
+            {"last": last, "week": week},
+        )
+        cleaned.clean_sales(con)
+        cleaned.clean_plan(con, settings)
+        features.build_future(con, settings)
+        chain = read_chain(con)
+        found = sampled(con, "features.future", "store_id = 3", 40)
+        assert differences(found, chain, settings.horizon) == []
+        late, other = con.execute(
+            "select days_since_open from features.future"
+            " where h = 1 and store_id in (3, 4) order by store_id"
+        ).fetchall()
+    assert late == other
 
 
 @pytest.mark.parametrize("table", ["features.training", "features.future"])
