@@ -1,7 +1,7 @@
 """The HTTP interface: validation, access, answers; no forecasting of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date, timedelta
 from functools import partial
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import Lifespan
 
 from sales_assets.forecasting.frames import Frames
+from sales_assets.settings import LEVELS
 from serving import answers, gate, tables
 from serving.batches import MOST_STORES
 from serving.changed_plans import Change
@@ -30,6 +31,7 @@ from serving.problems import (
 )
 from serving.schemas import (
     DayOrWeek,
+    Instance,
     ModelStatus,
     Overview,
     Predictions,
@@ -42,7 +44,6 @@ from serving.schemas import (
 from serving.security import Access, Keys, RateLimit
 from serving.service import Service
 
-LEVELS = (80, 95)
 CSV = "text/csv; charset=utf-8"
 MAX_IN_FLIGHT = 32
 # Of a file so many are told at a time, whatever its length.
@@ -165,11 +166,7 @@ async def predict(
     """Forecast days of stores; what they change of the plan is taken together."""
     days = [(instance.store_id, instance.date) for instance in body.instances]
     predictor.check_days(days)
-    changes = [
-        change
-        for instance in body.instances
-        if (change := instance.change(instance.store_id, instance.date))
-    ]
+    changes = _changes(body.instances)
     asked_stores = sorted({store for store, _ in days})
     answer = await _answer(service, predictor, asked_stores, changes)
     explained = None
@@ -209,11 +206,7 @@ async def predict_csv(
     instances = await asyncio.to_thread(tables.read_instances, content)
     days = [(instance.store_id, instance.date) for instance in instances]
     predictor.check_days(days)
-    changes = [
-        change
-        for instance in instances
-        if (change := instance.change(instance.store_id, instance.date))
-    ]
+    changes = _changes(instances)
     # Forecast as a whole: what fails has a status, and the headers name every missing member.
     answer = await _answer(service, predictor, sorted({store for store, _ in days}), changes)
     headers = {"X-Model-Version": predictor.release.version}
@@ -299,6 +292,15 @@ async def scenario(
             "warnings": answers.warnings(other.plan, past, changes),
         }
     )
+
+
+def _changes(instances: Iterable[Instance]) -> list[Change]:
+    """Return what the days that are asked for change of the plan."""
+    return [
+        change
+        for instance in instances
+        if (change := instance.change(instance.store_id, instance.date))
+    ]
 
 
 async def _answer(

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from serving.changed_plans import CHANGEABLE
 from serving.problems import UnusableRowsError, message_of
 from serving.schemas import Instance
 
 NEEDED = ("store_id", "date")
-CHANGED = ("is_open", "is_promo", "state_holiday", "is_school_holiday")
 WRITTEN = ("store_id", "date", "h", "forecast", "lo_80", "hi_80", "lo_95", "hi_95")
 NUMBER = re.compile(r"[0-9]{1,10}")
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
@@ -33,20 +33,20 @@ def read_instances(content: bytes) -> list[Instance]:
         errors: list[dict[str, str]] = []
         for count, row in enumerate(reader, start=1):
             if count > MAX_ROWS:
-                raise _unusable("body", f"a file has at most {MAX_ROWS:,} rows")
+                raise _unusable(f"a file has at most {MAX_ROWS:,} rows")
             try:
                 instances.append(Instance.model_validate(_typed(row)))
             except ValidationError as error:
                 # A row may take several lines; this is its last.
                 errors += [_error(each, reader.line_num) for each in error.errors()]
     except UnicodeDecodeError:
-        raise _unusable("body", "the file is no UTF-8 text") from None
+        raise _unusable("the file is no UTF-8 text") from None
     except csv.Error as error:
-        raise _unusable("body", f"the file is no CSV: {error}") from None
+        raise _unusable(f"the file is no CSV: {error}") from None
     if errors:
         raise UnusableRowsError(errors)
     if not instances:
-        raise _unusable("body", "the file has no rows")
+        raise _unusable("the file has no rows")
     return instances
 
 
@@ -70,14 +70,14 @@ def lines(predictions: Iterable[dict[str, Any]], has_header: bool = True) -> str
 
 def _check_columns(names: Iterable[str]) -> None:
     found = list(names)
-    known = (*NEEDED, *CHANGED)
+    known = (*NEEDED, *CHANGEABLE)
     wrong = [name for name in NEEDED if name not in found]
     if wrong:
-        raise _unusable("body", f"the first line lacks {' and '.join(wrong)}")
+        raise _unusable(f"the first line lacks {' and '.join(wrong)}")
     unknown = [name for name in found if name not in known]
     if unknown or len(set(found)) < len(found):
         raise _unusable(
-            "body", f"the columns are {', '.join(known)}, each once, and not {', '.join(found)}"
+            f"the columns are {', '.join(known)}, each once, and not {', '.join(found)}"
         )
 
 
@@ -89,7 +89,7 @@ def _typed(row: dict[str | None, Any]) -> dict[str, Any]:
             continue
         if name == "store_id" and NUMBER.fullmatch(text.strip()):
             values[name] = int(text)
-        elif name in CHANGED and name != "state_holiday":
+        elif name in CHANGEABLE and name != "state_holiday":
             values[name] = FLAGS.get(text.strip().lower(), text)
         else:
             # Fields beyond the header come without a name.
@@ -102,5 +102,5 @@ def _error(error: Any, line: int) -> dict[str, str]:
     return {"field": f"line {line}: {field}", "message": message_of(error)}
 
 
-def _unusable(field: str, message: str) -> UnusableRowsError:
-    return UnusableRowsError([{"field": field, "message": message}])
+def _unusable(message: str) -> UnusableRowsError:
+    return UnusableRowsError([{"field": "body", "message": message}])

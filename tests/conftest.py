@@ -5,12 +5,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
 from sales_assets import cleaned, warehouse
+from sales_assets.forecasting import backtest as backtesting
 from sales_assets.forecasting import features
 from sales_assets.forecasting.frames import Frames, read_frames
 from sales_assets.settings import Settings
@@ -24,7 +27,8 @@ REAL_DATA = Path(__file__).parents[2] / "shared" / "data" / "rossmann"
 # Small models: tests ask whether things hold, not how well they forecast.
 SMALL = {
     "SALES_BACKTEST_WINDOWS": "2",
-    # Small fits are slower on two threads when something else runs beside them.
+    # Small fits are slower on two threads when something else runs beside them: two that spin for
+    # one another stall on a busy machine.
     "SALES_THREADS": "1",
     # A test that says nothing of the cache fits what it forecasts.
     "SALES_CACHE_MEGABYTES": "0",
@@ -110,24 +114,42 @@ def training(con: duckdb.DuckDBPyConnection) -> Frames:
 
 
 @pytest.fixture(scope="session")
+def cutoffs(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[date]:
+    """Where the windows of the backtest begin."""
+    return features.backtest_cutoffs(features.last_sales_day(con), settings)
+
+
+@pytest.fixture(scope="session")
+def window_data(con: duckdb.DuckDBPyConnection, cutoffs: list[date]) -> dict[date, str]:
+    """Fingerprint of each window."""
+    return features.window_fingerprints(con, cutoffs)
+
+
+@pytest.fixture(scope="session")
+def backtest(
+    training: Frames, cutoffs: list[date], window_data: dict[date, str], settings: Settings
+) -> pd.DataFrame:
+    """Every model's out-of-fold forecasts; tests only read them."""
+    return backtesting.run(training, cutoffs, window_data, settings)
+
+
+@pytest.fixture(scope="session")
 def future(con: duckdb.DuckDBPyConnection) -> Frames:
     """The rows to forecast and their history."""
     return read_frames(con, "features.future")
 
 
-RUNS_JOBS = ("refresh", "models", "study")
-
-
 def sales(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the installed command as a user would; what runs jobs begins with the imports done."""
-    told = [str(argument) for argument in arguments]
-    if told[0] in RUNS_JOBS:
-        done = run_command(told)
-    else:
-        command = [Path(sys.executable).parent / "sales", *told]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """Run a command as a user would, in a process of its own that begins with the imports done."""
+    done = run_command([str(argument) for argument in arguments])
     assert not check or done.returncode == 0, done.stderr
     return done
+
+
+def installed_sales(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the installed command, imports and all."""
+    command = [Path(sys.executable).parent / "sales", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="session")

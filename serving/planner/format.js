@@ -15,7 +15,7 @@ function dayFormat(options) {
 }
 
 /** A day such as "2015-08-03", whatever the time zone of the reader. */
-export function asDate(day) {
+function asDate(day) {
   return new Date(`${day}T00:00:00Z`);
 }
 
@@ -35,7 +35,7 @@ const dayAndMonth = dayFormat({ day: "numeric", month: "short" });
 /** September has four letters in British short form, and no room for them here. */
 export const shortDay = (day) => dayAndMonth(day).replace("Sept", "Sep");
 export const longDay = dayFormat({ weekday: "long", day: "numeric", month: "long" });
-export const fullDay = dayFormat({ day: "numeric", month: "long", year: "numeric" });
+const fullDay = dayFormat({ day: "numeric", month: "long", year: "numeric" });
 
 export function period(first, last) {
   return `${dayFormat({ day: "numeric", month: "long" })(first)} to ${fullDay(last)}`;

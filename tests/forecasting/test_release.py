@@ -31,7 +31,6 @@ def version(store: ModelStore, con: duckdb.DuckDBPyConnection) -> str:
 
 @pytest.fixture(autouse=True)
 def _backtest(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("create schema if not exists models")
     con.execute(
         """
         create or replace table models.backtest as

@@ -122,9 +122,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = st.sampled_from(
-    ["store_id", "date", "week", "is_open", "is_promo", "state_holiday", "is_school_holiday"]
-)
 DAYS = st.dates().map(str) | st.sampled_from(["2015-06-25", "2015-02-30", "20150625", 1435190400])
 THINGS = st.fixed_dictionaries(
     {},

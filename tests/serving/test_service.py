@@ -17,7 +17,7 @@ from sales_assets import warehouse
 from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.forecasting.release import FILE, Release
 from sales_assets.settings import Settings
-from tests.conftest import sales
+from tests.conftest import installed_sales, sales
 from tests.serving.conftest import Client
 
 START_S = 240
@@ -95,8 +95,7 @@ def test_what_if_questions_are_explained(running: Running) -> None:
         "/v1/predict",
         {
             "instances": [
-                {"store_id": 3, "date": str(monday), "is_open": True, "is_promo": is_promo}
-                for is_promo in (True,)
+                {"store_id": 3, "date": str(monday), "is_open": True, "is_promo": True},
             ],
             "explain": True,
         },
@@ -123,7 +122,7 @@ def test_a_broken_release_is_refused_and_the_last_good_one_goes_on(running: Runn
 
 
 def test_a_second_start_on_the_port_says_so(running: Running) -> None:
-    done = sales("serve", "--home", running.home, "--port", str(running.port), check=False)
+    done = installed_sales("serve", "--home", running.home, "--port", str(running.port))
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "cannot be bound: Address already in use" in done.stderr
