@@ -5,11 +5,13 @@ as the backtest promised?
 """
 
 import logging
+import math
 from typing import Any
 
 import dagster as dg
 import duckdb
 import pandas as pd
+from scipy import stats
 
 from sales_assets import charts
 from sales_assets.forecasting.model_store import ENSEMBLE
@@ -19,11 +21,37 @@ from sales_assets.warehouse import create_table, headline, in_order, query
 
 log = logging.getLogger("sales_assets.monitoring")
 
-# A block further from the others than this is told; with fewer blocks nothing is.
+# A block further from the others than this is told, were their deviation known; with fewer blocks
+# nothing is.
 MOST_DEVIATIONS = 3.0
 FEWEST_BLOCKS = 6
+# Of more, twenty years, mean and deviation are known well enough.
+MOST_BLOCKS = 260
 # With fewer weeks of backtest their range is a guess, and no realised week is told as outside.
 FEWEST_WEEKS = 8
+
+
+def measure_drift(con: duckdb.DuckDBPyConnection) -> None:
+    """Replace `monitoring.drift`."""
+    with in_order(con):
+        create_table(
+            con,
+            "monitoring.drift",
+            "monitoring/drift",
+            most_deviations=[as_rare(blocks) for blocks in range(1, MOST_BLOCKS + 1)],
+            fewest_blocks=FEWEST_BLOCKS,
+        )
+
+
+def as_rare(blocks: int) -> float:
+    """Return how many deviations of some blocks another one is away no more often than 3.
+
+    Their mean and deviation are estimates, so that it is Student's t, times the error of both.
+    """
+    if blocks < 2:
+        return math.inf
+    rare = stats.norm.cdf(MOST_DEVIATIONS)
+    return float(stats.t.ppf(rare, blocks - 1)) * math.sqrt(1 + 1 / blocks)
 
 
 @dg.asset(
@@ -45,14 +73,7 @@ FEWEST_WEEKS = 8
 def drift(home: Home) -> dg.MaterializeResult:
     """Compare the newest four weeks with the blocks of four weeks before them."""
     with home.warehouse() as con:
-        with in_order(con):
-            create_table(
-                con,
-                "monitoring.drift",
-                "monitoring/drift",
-                most_deviations=MOST_DEVIATIONS,
-                fewest_blocks=FEWEST_BLOCKS,
-            )
+        measure_drift(con)
         rows = con.execute("from monitoring.drift").df()
         metadata = describe(con, "monitoring.drift")
     evidence = markdown_table(rows.columns.tolist(), rows.to_dict("records"))

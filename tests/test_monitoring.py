@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from sales_assets import monitoring, warehouse
-from sales_assets.monitoring import FEWEST_BLOCKS, MOST_DEVIATIONS
+from sales_assets.monitoring import FEWEST_BLOCKS
 from sales_assets.resources import Home
 from sales_assets.settings import Settings
 
@@ -30,13 +30,7 @@ def own(con: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[duckdb.D
 
 
 def drift(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    warehouse.create_table(
-        con,
-        "monitoring.drift",
-        "monitoring/drift",
-        most_deviations=MOST_DEVIATIONS,
-        fewest_blocks=FEWEST_BLOCKS,
-    )
+    monitoring.measure_drift(con)
     return con.execute("from monitoring.drift").df().set_index("measure")
 
 
@@ -68,6 +62,31 @@ def test_newest_weeks_unlike_the_others_are_told(
     assert measures <= set(found.index[found["is_drift"]])
     if "reported" not in str(measures):
         assert len(set(found.index[found["is_drift"]]) - measures) == 0
+
+
+@pytest.mark.parametrize("blocks", [6, 9, 30])
+def test_however_few_blocks_there_are_chance_alone_is_told_as_rarely(blocks: int) -> None:
+    """As often as a normal variable is 3 deviations away: 27 times of 10,000."""
+    rng = np.random.default_rng(20150619)
+    values = rng.normal(size=(200_000, blocks + 1))
+    before, now = values[:, 1:], values[:, 0]
+    away = np.abs(now - before.mean(axis=1)) / before.std(axis=1, ddof=1)
+    assert (away > monitoring.as_rare(blocks)).mean() == pytest.approx(0.0027, abs=0.0004)
+
+
+@pytest.mark.parametrize(("beyond", "is_drift"), [(0.999, False), (1.001, True)])
+def test_the_limit_is_that_of_as_many_blocks(
+    own: duckdb.DuckDBPyConnection, beyond: float, is_drift: bool
+) -> None:
+    sales = drift(own).loc["sales"]
+    wanted = sales["usual"] + beyond * monitoring.as_rare(sales["blocks"]) * sales["deviation"]
+    own.execute(
+        f"update cleaned.sales set sales = sales * exp($more) where {newest()}",
+        {"more": wanted - sales["newest"]},
+    )
+    found = drift(own).loc["sales"]
+    assert found["newest"] == pytest.approx(wanted)
+    assert found["is_drift"] == is_drift
 
 
 def test_what_changed_long_ago_is_no_drift_of_now(own: duckdb.DuckDBPyConnection) -> None:

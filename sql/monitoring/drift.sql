@@ -106,9 +106,12 @@ select
     deviation,
     blocks,
     (newest - usual) / nullif(deviation, 0) as deviations_away,
-    -- With few blocks a deviation is a guess; what never changed before drifts by any change.
+    -- The fewer blocks, the more their mean and deviation are guesses: $most_deviations is a list by
+    -- their number. What never changed before drifts by any change.
     blocks >= $fewest_blocks
     and newest is not null
-    and abs(newest - usual) > greatest($most_deviations * deviation, 1e-9) as is_drift
+    and abs(newest - usual)
+    > greatest($most_deviations[least(blocks, len($most_deviations))] * deviation, 1e-9)
+        as is_drift
 from compared
 order by is_drift desc, abs(deviations_away) desc nulls last, measure
