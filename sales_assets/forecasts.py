@@ -5,7 +5,7 @@ import logging
 import dagster as dg
 
 from sales_assets import charts, quality, warehouse
-from sales_assets.forecasting.bundle import Bundle
+from sales_assets.forecasting.bundle import Bundle, load_member
 from sales_assets.forecasting.ensemble import Ensemble
 from sales_assets.forecasting.explanations import explain
 from sales_assets.forecasting.frames import read_frames
@@ -43,8 +43,8 @@ def daily(home: Home) -> dg.MaterializeResult:
             bundle = Bundle.load(
                 store, chosen.version, settings.model_copy(update={"horizon": horizon})
             )
+            forecasts = bundle.forecast(frames)
         cutoff = frames.rows["cutoff"].iloc[0]
-        forecasts = bundle.forecast(frames)
         with warehouse.transaction(con):
             con.register("fresh", forecasts)
             con.execute(warehouse.read_sql("forecasts/daily"))
@@ -107,11 +107,12 @@ def explanations(home: Home) -> dg.MaterializeResult:
         chosen = store.chosen()
         assert chosen is not None, "models/choice comes first"
         own = chosen.members[LightGBM.name]
-        directory = store.verified(LightGBM.name, own["version"], own["manifest_sha256"])
+        member = load_member(store, LightGBM.name, own["version"], own["manifest_sha256"], settings)
+        assert isinstance(member, LightGBM), "it is saved under its name"
         factors = Ensemble.load(store.verified(ENSEMBLE, chosen.version)).factors
     with home.warehouse() as con:
         explained = explain(
-            LightGBM.load(directory, settings),
+            member,
             read_frames(con, "features.future"),
             factors.get(LightGBM.name, 1.0),
         ).assign(version=chosen.version)

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sales_assets.errors import SalesError
-from sales_assets.forecasting.ensemble import MEMBERS, Ensemble
-from sales_assets.forecasting.frames import Frames
+from sales_assets.errors import ReleaseError, SalesError
+from sales_assets.forecasting.bundle import learnt_from, load_member, unlike
+from sales_assets.forecasting.ensemble import Ensemble
+from sales_assets.forecasting.frames import Frames, feature_names
 from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.forecasting.release import ACCURACY, Release
@@ -145,13 +146,19 @@ class Predictor:
         """Load everything of a release but its members, which others are to ask.
 
         Raises:
-            SalesError: A file is not the one that was recorded.
+            SalesError: A file is not the one that was recorded, or members learnt from other
+                features than there are now.
         """
-        ensemble = Ensemble.load(
-            ModelStore(home / "models").verified(ENSEMBLE, release.version, release.manifest_sha256)
-        )
+        store = ModelStore(home / "models")
+        ensemble = Ensemble.load(store.verified(ENSEMBLE, release.version, release.manifest_sha256))
         data = release.verified(home / "serving")
         features = LiveFeatures(data, _of_release(settings, release))
+        learnt = learnt_from(store, store.manifest(ENSEMBLE, release.version))
+        if others := unlike(learnt, feature_names(features.planned.rows)):
+            raise ReleaseError(
+                f"{release.version} was released by another version of the platform: {others} "
+                "learnt from other features than there are now; `sales refresh` releases anew."
+            )
         accuracy = pd.read_parquet(data / f"{ACCURACY}.parquet").set_index("store_id")
         return cls(release, ensemble, features, accuracy, members={})
 
@@ -301,8 +308,7 @@ def loaded_member(store: ModelStore, release: Release, name: str, settings: Sett
     """
     store.verified(ENSEMBLE, release.version, release.manifest_sha256)
     member = store.manifest(ENSEMBLE, release.version).members[name]
-    directory = store.verified(name, member["version"], member["manifest_sha256"])
-    found = MEMBERS[name].load(directory, settings)
+    found = load_member(store, name, member["version"], member["manifest_sha256"], settings)
     found.warm_up()
     return found
 

@@ -33,11 +33,6 @@ OTHERS = [
 
 
 @pytest.fixture(scope="module")
-def cutoffs(con, settings):
-    return features.backtest_cutoffs(features.last_sales_day(con), settings)
-
-
-@pytest.fixture(scope="module")
 def data(source, settings, cutoffs, tmp_path_factory) -> Data:
     with windows.from_source(source, settings, tmp_path_factory.mktemp("scratch")) as con:
         return windows.read(con, cutoffs, settings)
@@ -112,17 +107,11 @@ def test_scores_are_those_of_the_forecasts(report, data, cutoffs, settings):
     assert ensemble["ratio"] == 1
 
 
-def test_the_members_forecast_what_the_backtest_has(report, data, cutoffs, settings):
+def test_the_members_forecast_what_the_backtest_has(report, backtest):
     """The platform's rows are those of `models.backtest`, scores and all."""
-    from sales_assets.forecasting import backtest
-    from sales_assets.forecasting.frames import Frames
-
-    result = backtest.run(
-        Frames(data.rows, data.history), cutoffs, dict.fromkeys(cutoffs, "data"), settings
-    )
     for method in report["methods"]:
         if method["name"] in (*MEMBERS, ENSEMBLE):
-            rows = result[result["model"] == method["name"]]
+            rows = backtest[backtest["model"] == method["name"]]
             # The label is kept in single precision.
             assert method["wape"] == pytest.approx(
                 metrics.wape(rows["sales"].to_numpy(), rows["forecast"].to_numpy()), rel=1e-4
@@ -184,11 +173,9 @@ def test_a_method_that_misses_a_row_is_not_judged(data, cutoffs, settings):
         compare(
             data,
             cutoffs,
-            [*MEMBERS, "seasonal_naive_7"],
+            ["seasonal_naive_7"],
             settings,
-            run=lambda name, *rest: (
-                forgetful(name, *rest) if name == "seasonal_naive_7" else run_method(name, *rest)
-            ),
+            run=forgetful,
         )
 
 

@@ -37,12 +37,6 @@ where date > $cutoff and sales > 0
 
 
 @pytest.fixture(scope="module")
-def one_thread(settings):
-    """Settings of one thread: two that spin for one another stall on a busy machine."""
-    return settings.model_copy(update={"threads": 1})
-
-
-@pytest.fixture(scope="module")
 def last_day(con):
     return features.last_sales_day(con)
 
@@ -190,30 +184,19 @@ def test_what_a_store_begins_after_the_horizon_changes_no_feature(con, last_day,
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-def test_a_members_forecasts_at_the_cutoff_are_the_same(
-    training, changed, cutoff, one_thread, name
-):
-    before, after = (
-        MEMBERS[name](one_thread)
-        .fit(frames.known_at(cutoff), cutoff)
-        .predict(frames.asked_at(cutoff))
+def test_a_members_forecasts_at_the_cutoff_are_the_same(training, changed, cutoff, settings, name):
+    """Of what it learns from, and of the rows and the history that it is asked with."""
+    fitted, other = (
+        MEMBERS[name](settings).fit(frames.known_at(cutoff), cutoff)
         for frames in (training, changed)
     )
+    asked, asked_later = training.asked_at(cutoff), changed.asked_at(cutoff)
+    told = fitted.predict(asked)
 
-    assert np.isfinite(before).all()
-    np.testing.assert_array_equal(before, after)
-
-
-@pytest.mark.parametrize("name", MEMBERS)
-def test_a_member_asks_the_history_nothing_beyond_what_it_is_given(
-    training, changed, cutoff, one_thread, name
-):
-    """A member that read sales from the rows or the history it is asked with would differ."""
-    fitted = MEMBERS[name](one_thread).fit(training.known_at(cutoff), cutoff)
-    asked, other = training.asked_at(cutoff), changed.asked_at(cutoff)
-
-    assert not asked.rows[LABEL].equals(other.rows[LABEL])
-    np.testing.assert_array_equal(fitted.predict(asked), fitted.predict(other))
+    assert np.isfinite(told).all()
+    assert not asked.rows[LABEL].equals(asked_later.rows[LABEL])
+    np.testing.assert_array_equal(fitted.predict(asked_later), told)
+    np.testing.assert_array_equal(other.predict(asked_later), told)
 
 
 def windows_of(frames, inputs, settings):
@@ -279,7 +262,7 @@ def test_a_store_whose_first_sales_are_later_has_no_place_of_its_own(training, c
 
 
 def test_a_backtest_windows_forecasts_weights_and_intervals_never_saw_its_sales(
-    con, training, last_day, settings, one_thread, source, tmp_path
+    con, training, last_day, settings, source, tmp_path
 ):
     cutoffs = features.backtest_cutoffs(last_day, settings)
     with warehouse.in_memory(settings) as other:
@@ -290,7 +273,7 @@ def test_a_backtest_windows_forecasts_weights_and_intervals_never_saw_its_sales(
         changed = read_frames(other, "features.training")
 
     before, after = (
-        backtesting.run(frames, cutoffs, dict.fromkeys(cutoffs, "data"), one_thread).set_index(
+        backtesting.run(frames, cutoffs, dict.fromkeys(cutoffs, "data"), settings).set_index(
             ["model", *KEYS]
         )
         for frames in (training, changed)

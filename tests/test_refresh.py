@@ -84,7 +84,7 @@ def test_parquet_files_hold_what_the_snapshot_holds(home: Path) -> None:
     assert not list(published.glob("*.tmp"))
 
 
-def test_the_ensemble_is_scored_on_weights_and_intervals_of_other_windows(home: Path) -> None:
+def test_every_model_is_scored_over_all_windows(home: Path) -> None:
     scores = frame(home, "select * from models.scores where cutoff is null")
     assert set(scores["model"]) == set(MODELS)
     assert scores["coverage_80"].between(0, 1).all()

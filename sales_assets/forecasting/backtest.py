@@ -18,10 +18,12 @@ from sales_assets.forecasting.conformal import (
     judged,
 )
 from sales_assets.forecasting.ensemble import MEMBERS, out_of_fold, with_spread
+from sales_assets.forecasting.features import DEFINITION
 from sales_assets.forecasting.frames import LABEL, Frames, feature_names
 from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_store import ENSEMBLE, fingerprint_of, library_versions
 from sales_assets.settings import BOUNDS, LEVELS, Settings
+from sales_assets.warehouse import read_sql
 
 log = logging.getLogger("sales_assets.backtest")
 
@@ -44,16 +46,20 @@ GROUPINGS: tuple[list[str], ...] = (
 def member_fingerprint(
     member: type[Member], cutoff: date, data: str, settings: Settings, features: list[str]
 ) -> str:
-    """Return the hash of what decides a fitted member: data, features, settings and code."""
+    """Return the hash of what decides a fitted member: its recipe, and what it is fitted to."""
+    return fingerprint_of(member_recipe(member, settings, features), cutoff, data)
+
+
+def member_recipe(member: type[Member], settings: Settings, features: list[str]) -> str:
+    """Return the hash of what decides a member beside the data: features, settings and code."""
     return fingerprint_of(
         member.name,
-        cutoff,
-        data,
         member(settings).parameters.model_dump(),
         settings.seed,
         settings.horizon,
         settings.training_rows,
         features,
+        [read_sql(name) for name in DEFINITION],
         library_versions(),
         [
             inspect.getsource(part)
@@ -204,7 +210,11 @@ def _scores(days: pd.DataFrame) -> dict[str, float]:
         "rmspe": metrics.rmspe(y, f),
         "mape": metrics.mape(y, f),
         "wape": metrics.wape(y, f),
-        "rmsse": metrics.rmsse(y[scaled], f[scaled], days["scale"].to_numpy()[scaled]),
+        "rmsse": (
+            metrics.rmsse(y[scaled], f[scaled], days["scale"].to_numpy()[scaled])
+            if scaled.any()
+            else np.nan
+        ),
         "bias": metrics.bias(y, f),
         **_interval_scores(y, days),
         "crps": float(days["crps"].mean()),

@@ -16,7 +16,7 @@ import pandas as pd
 from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting import conformal, metrics
 from sales_assets.forecasting import point as point_module
-from sales_assets.forecasting.backtest import COLUMNS, member_fingerprint
+from sales_assets.forecasting.backtest import COLUMNS, member_fingerprint, member_recipe
 from sales_assets.forecasting.baseline import Baseline
 from sales_assets.forecasting.conformal import calibrate
 from sales_assets.forecasting.ensemble import (
@@ -78,6 +78,7 @@ def fit_member(
         cutoff=cutoff,
         fingerprint=fingerprint,
         data=data,
+        recipe=member_recipe(member, settings, features),
         parameters=fitted.parameters.model_dump(mode="json"),
         features=features,
         scores=dict(scores or {}),
@@ -193,6 +194,42 @@ def windows_of(backtest: pd.DataFrame) -> dict[str, Window]:
     return windows
 
 
+def load_member(
+    store: ModelStore, name: str, version: str, manifest_sha256: str, settings: Settings
+) -> Member:
+    """Return a member as it was saved.
+
+    Raises:
+        ModelStoreError: It is unknown, a file is not the one that was recorded, or the code of now
+            needs files that it was saved without.
+    """
+    directory = store.verified(name, version, manifest_sha256)
+    try:
+        return MEMBERS[name].load(directory, settings)
+    except FileNotFoundError as error:
+        raise ModelStoreError(
+            f"{name} {version} was saved by another version of the platform; `sales models promote "
+            "newest` and a refresh follow the newest."
+        ) from error
+
+
+def learnt_from(store: ModelStore, ensemble: Manifest) -> dict[str, list[str]]:
+    """Return the features that each member of an ensemble learnt from.
+
+    Raises:
+        ModelStoreError: A member is unknown, or its manifest was changed.
+    """
+    return {
+        name: store.recorded(name, own["version"], own["manifest_sha256"]).features
+        for name, own in ensemble.members.items()
+    }
+
+
+def unlike(learnt: Mapping[str, list[str]], features: list[str]) -> str:
+    """Return the members that learnt from other features than these, as a sentence lists them."""
+    return ", ".join(name for name, own in learnt.items() if own != features)
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A verified ensemble with its members, ready to forecast."""
@@ -200,6 +237,7 @@ class Bundle:
     manifest: Manifest
     ensemble: Ensemble
     members: Mapping[str, Member]
+    features: Mapping[str, list[str]]
 
     @classmethod
     def load(cls, store: ModelStore, version: str, settings: Settings) -> Self:
@@ -211,12 +249,10 @@ class Bundle:
         ensemble = Ensemble.load(store.verified(ENSEMBLE, version))
         manifest = store.manifest(ENSEMBLE, version)
         members = {
-            name: MEMBERS[name].load(
-                store.verified(name, member["version"], member["manifest_sha256"]), settings
-            )
+            name: load_member(store, name, member["version"], member["manifest_sha256"], settings)
             for name, member in manifest.members.items()
         }
-        return cls(manifest, ensemble, members)
+        return cls(manifest, ensemble, members, learnt_from(store, manifest))
 
     def forecast(self, asked: Frames) -> pd.DataFrame:
         """Return every member's and the ensemble's forecasts with intervals.
@@ -227,7 +263,15 @@ class Bundle:
         Returns:
             One row a (cutoff, store_id, date, model) with the columns `FORECAST_COLUMNS`; a
             closed day is exactly 0, bounds included.
+
+        Raises:
+            ModelStoreError: Its members learnt from other features than there are now.
         """
+        if others := unlike(self.features, feature_names(asked.rows)):
+            raise ModelStoreError(
+                f"{self.manifest.version} cannot forecast, for {others} learnt from other features "
+                "than there are now; `sales models promote newest` and a refresh follow the newest."
+            )
         log_forecasts = pd.DataFrame(
             {name: member.predict(asked) for name, member in self.members.items()}
         )

@@ -1,7 +1,6 @@
 """Are the series stationary, and how far back do they remember? What the LSTM's design rests on.
 
-statsmodels takes seconds to import and is imported where it is used: the command line reads
-`MEANINGS` from here.
+statsmodels takes seconds to import and is imported where it is used.
 """
 
 import warnings

@@ -21,10 +21,15 @@ from numpy.typing import NDArray
 from sales_assets.forecasting.lookup import Lookup
 
 CELL = ["store_id", "weekday", "is_promo"]
-TABLES = ("effects", "calendar", "season")
+GAP_KEYS = ["store_id", "weekday"]
+GAPS = ["before", "after"]
+# Days before the last one that tell when a store usually opens.
+GAP_DAYS = 364
+TABLES = ("effects", "calendar", "season", "gaps")
 PARTS = ("month", "before", "after", "feast")
 SEASON = "season"
 WEEKS = 52
+SEASON_YEARS = 3
 ROUNDS = 4
 # Two weeks of open days on either side hold a round of the promotions' rhythm each.
 LEVEL_DAYS = 24
@@ -49,11 +54,14 @@ class Effects:
         effects: store_id, weekday, is_promo, effect; of each store's recent days.
         calendar: part, key, effect; of the chain, keys as in `calendar_keys`.
         season: week_end and season, one row for each of the 52 weeks up to the cutoff.
+        gaps: store_id, weekday, before and after: days from and to the open days beside it, as
+            they usually are in the store.
     """
 
     effects: pd.DataFrame
     calendar: pd.DataFrame
     season: pd.DataFrame
+    gaps: pd.DataFrame
 
     @classmethod
     def fit(cls, days: pd.DataFrame, cutoff: date, effect_days: int) -> Self:
@@ -65,10 +73,12 @@ class Effects:
             effect_days: Days before the cutoff that effects of weekday and promotion use; those
                 of the calendar use all.
         """
-        effects, calendar = _backfit(days, cutoff, effect_days)
-        without_season = cls(effects, calendar, _no_season(cutoff))
+        gaps = usual_gaps(days)
+        keys = calendar_keys(days, UsualGaps(gaps))
+        effects, calendar = _backfit(days, keys, cutoff, effect_days)
+        without_season = cls(effects, calendar, _no_season(cutoff), gaps)
         rest = days["log_sales"] - without_season.at(days)
-        return cls(effects, calendar, _season(days.assign(y=rest), cutoff))
+        return cls(effects, calendar, _season(days.assign(y=rest), cutoff), gaps)
 
     def at(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Return the sum of all effects on each row.
@@ -87,11 +97,11 @@ class Effects:
         """Return what the calendar and the season add on each row in any store, by part.
 
         Args:
-            rows: date, weekday, days_since_open and days_until_open.
+            rows: store_id, date, weekday, days_since_open and days_until_open.
         """
         parts = {
             part: np.nan_to_num(self._calendar[part].at({"key": keys})["effect"])
-            for part, keys in calendar_keys(rows).items()
+            for part, keys in calendar_keys(rows, self._usual_gaps).items()
         }
         last = self.season["week_end"].to_numpy(dtype="datetime64[D]")[0]
         weeks_ago = (last - rows["date"].to_numpy(dtype="datetime64[D]")).astype(np.int64) // 7
@@ -108,6 +118,10 @@ class Effects:
         return Lookup(chain, CELL[1:], ["effect"])
 
     @cached_property
+    def _usual_gaps(self) -> "UsualGaps":
+        return UsualGaps(self.gaps)
+
+    @cached_property
     def _calendar(self) -> dict[str, Lookup]:
         part = self.calendar["part"]
         return {name: Lookup(self.calendar[part == name], ["key"], ["effect"]) for name in PARTS}
@@ -121,6 +135,45 @@ class Effects:
     def load(cls, directory: Path) -> Self:
         """Read what `save` wrote."""
         return cls(*(pd.read_parquet(directory / f"{name}.parquet") for name in TABLES))
+
+
+class UsualGaps:
+    """How far the open days beside a day usually are: 2 where the store rests a day in between.
+
+    Args:
+        table: store_id, weekday, before and after, in days.
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._own = Lookup(table, GAP_KEYS, GAPS)
+        chain = _usual(table, ["weekday"])
+        self._chain = Lookup(chain, ["weekday"], GAPS)
+
+    def at(self, rows: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
+        """Return the gaps before and after each row; of a store without any, the chain's.
+
+        Args:
+            rows: store_id and weekday.
+        """
+        own, chain = self._own.at(rows), self._chain.at(rows)
+        found = {name: np.where(np.isnan(own[name]), chain[name], own[name]) for name in GAPS}
+        return {name: np.nan_to_num(days, nan=1.0).astype(np.int64) for name, days in found.items()}
+
+
+def usual_gaps(days: pd.DataFrame) -> pd.DataFrame:
+    """Return the usual gaps of each store and weekday in the chain's last year of sales.
+
+    Args:
+        days: What `selling_days` returned.
+    """
+    recent = days[days["date"] > days["date"].max() - pd.Timedelta(days=GAP_DAYS)]
+    gaps = recent.rename(columns={"days_since_open": "before", "days_until_open": "after"})
+    return _usual(gaps, GAP_KEYS)
+
+
+def _usual(gaps: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return the longest gaps that a quarter has: every other Sunday of rest is usual, too."""
+    return gaps.groupby(keys, as_index=False)[GAPS].quantile(0.75, interpolation="lower")
 
 
 def selling_days(history: pd.DataFrame) -> pd.DataFrame:
@@ -140,12 +193,12 @@ def selling_days(history: pd.DataFrame) -> pd.DataFrame:
     return days.assign(log_sales=np.log(days["sales"].to_numpy(dtype=np.float64)))
 
 
-def calendar_keys(rows: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
+def calendar_keys(rows: pd.DataFrame, usual: UsualGaps) -> dict[str, NDArray[np.int64]]:
     """Return what the calendar says of each row, by part; 0 stands for an ordinary day.
 
     Parts: `month`, the day of the month or, for its last days, minus the days left, minus one;
-    `before` and `after`, the days closed next to it other than an ordinary Sunday; `feast`, the
-    days from Easter Sunday, counted from 1,000.
+    `before` and `after`, the days closed next to it other than the store's days of rest; `feast`,
+    the days from Easter Sunday, counted from 1,000.
     """
     # Arrays throughout: of one store's days, pandas would take most of the time of a forecast.
     days = rows["date"].to_numpy(dtype="datetime64[D]")
@@ -156,11 +209,11 @@ def calendar_keys(rows: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
     is_feast = np.logical_or.reduce(
         [(since_easter >= first) & (since_easter <= last) for first, last in FEASTS]
     )
-    weekday = rows["weekday"].to_numpy(dtype=np.int64)
+    gaps = usual.at(rows)
     return {
         "month": np.where(left < MONTH_END, -1 - left, day),
-        "before": _gap(rows["days_until_open"], weekday == 6),
-        "after": _gap(rows["days_since_open"], weekday == 1),
+        "before": _gap(rows["days_until_open"], gaps["after"]),
+        "after": _gap(rows["days_since_open"], gaps["before"]),
         "feast": np.where(is_feast, 1000 + since_easter, ORDINARY),
     }
 
@@ -172,15 +225,17 @@ def _easters(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     return np.array(found, dtype="datetime64[D]")[place]
 
 
-def _gap(days: pd.Series, is_by_sunday: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _gap(days: pd.Series, usual: NDArray[np.int64]) -> NDArray[np.int64]:
     known = days.to_numpy(dtype=np.float64, na_value=np.nan)
     gap = np.where(np.isnan(known), 1, known).astype(np.int64)
-    usual = np.where(is_by_sunday, 2, 1)
-    return np.where((gap > usual) & (gap <= LONGEST_GAP), 10 * gap + is_by_sunday, ORDINARY)
+    return np.where((gap > usual) & (gap <= LONGEST_GAP), 10 * gap + (usual - 1), ORDINARY)
 
 
 def _backfit(
-    days: pd.DataFrame, cutoff: date, effect_days: int
+    days: pd.DataFrame,
+    calendar_of: dict[str, NDArray[np.int64]],
+    cutoff: date,
+    effect_days: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the effects of store cells and of the calendar, each estimated beside the others."""
     y = days["log_sales"].to_numpy()
@@ -191,7 +246,7 @@ def _backfit(
         recent = (days["date"] > days["date"].max() - span).to_numpy()
     cells, cell_keys = _codes(days[CELL])
     kinds, _ = _codes(days[CELL[1:]])
-    parts = {part: pd.factorize(keys, sort=True) for part, keys in calendar_keys(days).items()}
+    parts = {part: pd.factorize(keys, sort=True) for part, keys in calendar_of.items()}
     seen = np.bincount(cells[recent], minlength=len(cell_keys))
     own_share = np.minimum(seen / FEW_DAYS, 1.0)
     calendar = np.zeros(len(days))
@@ -258,9 +313,9 @@ def _no_season(cutoff: date) -> pd.DataFrame:
 def _season(series: pd.DataFrame, cutoff: date) -> pd.DataFrame:
     """Return the chain's yearly season in logs: one row for each of the 52 weeks up to the cutoff.
 
-    Classical decomposition: the chain's weekly mean less its centred mean of a year, averaged
-    over the years and, lightly, over neighbouring weeks. A history of less than two years has no
-    season that could be told from trend.
+    Classical decomposition: the chain's weekly mean less its growth and its centred mean of a year,
+    averaged over the last years and, lightly, over neighbouring weeks. A history of less than two
+    years has no season that could be told from trend.
     """
     weeks_ago = (pd.Timestamp(cutoff) - series["date"]).dt.days // 7
     by_store = series["y"] - series.groupby("store_id")["y"].transform("mean")
@@ -269,8 +324,14 @@ def _season(series: pd.DataFrame, cutoff: date) -> pd.DataFrame:
     chain = chain.reindex(range(int(weeks_ago.max()), -1, -1))
     table = _no_season(cutoff)
     if len(chain) >= 2 * WEEKS:
-        trend = chain.rolling(WEEKS + 1, center=True, min_periods=WEEKS // 2).mean()
-        weekly = (chain - trend).groupby(chain.index % WEEKS).mean().to_numpy()
+        # At its ends the mean is of one side, which a chain that grows would take for a season.
+        growth = (chain - chain.shift(WEEKS)).tail((SEASON_YEARS - 1) * WEEKS).mean() / WEEKS
+        growth = np.nan_to_num(growth)
+        level = chain - growth * np.arange(len(chain))
+        trend = level.rolling(WEEKS + 1, center=True, min_periods=WEEKS // 2).mean()
+        # A year is a day or two longer than its weeks, so that older seasons lie beside the newest.
+        around = (level - trend)[level.index < SEASON_YEARS * WEEKS]
+        weekly = around.groupby(around.index % WEEKS).mean().to_numpy()
         is_known = ~np.isnan(weekly)
         if not is_known.any():
             return table

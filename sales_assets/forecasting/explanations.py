@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sales_assets.forecasting.frames import Frames, model_matrix
+from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.reference import Reference
 from sales_assets.forecasting.tree_shap import grouped_contributions
@@ -84,13 +84,14 @@ def explain(member: LightGBM, asked: Frames, factor: float = 1.0) -> pd.DataFram
         are in EUR; the columns of `PARTS` are logs, which added to the log of the usual day make
         the log of the forecast.
     """
-    reference = member.reference
+    reference, places = member.reference, member.places
     assert reference is not None, "the member is fitted"
+    assert places is not None, "the member is fitted"
     rows = asked.rows[asked.rows["is_open"]].reset_index(drop=True)
     usual_day, parts = _split_anchors(rows, asked.history, reference)
     for name, added in reference.added(rows).items():
         parts[OF_CHAIN[name]] += added
-    matrix = model_matrix(rows)
+    matrix = places.matrix_of(rows)
     groups = part_numbers(list(matrix.columns))
     for booster in member.boosters if len(rows) else ():
         mean, added = grouped_contributions(booster, matrix, groups)

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from sales_assets.forecasting import effects as effects_module
 from sales_assets.forecasting import lookup as lookup_module
+from sales_assets.forecasting import places as places_module
 from sales_assets.forecasting import reference as reference_module
-from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, model_matrix
+from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames
 from sales_assets.forecasting.member import Member
+from sales_assets.forecasting.places import Places
 from sales_assets.forecasting.reference import Reference
 from sales_assets.settings import LightGBMSettings, Settings
 
@@ -42,17 +44,21 @@ class LightGBM(Member):
     """LightGBM on log sales relative to anchor and calendar, averaged over seeds."""
 
     name: ClassVar[str] = "lightgbm"
-    parts: ClassVar[tuple[ModuleType, ...]] = (effects_module, reference_module, lookup_module)
+    parts: ClassVar[tuple[ModuleType, ...]] = (
+        effects_module, reference_module, lookup_module, places_module,
+    )  # fmt: skip
 
     def __init__(
         self,
         settings: Settings,
         boosters: list[Any] | None = None,
         reference: Reference | None = None,
+        places: Places | None = None,
     ) -> None:
         super().__init__(settings)
         self.boosters: list[Any] = boosters or []
         self.reference = reference
+        self.places = places
 
     @property
     def parameters(self) -> LightGBMSettings:
@@ -63,8 +69,9 @@ class LightGBM(Member):
         """Boost on every learnable row with a known anchor; the reference is the initial score."""
         rows = known.rows[known.rows["anchor"].notna()]
         self.reference = Reference.fit(Frames(rows, known.history), cutoff)
+        self.places = Places.learn(rows)
         data = lightgbm.Dataset(
-            model_matrix(rows),
+            self.places.matrix_of(rows),
             label=rows[LABEL].to_numpy(dtype=np.float64) - self.reference.at(rows),
             weight=recency_weights(rows["date"], cutoff, self.parameters.half_life_days),
             categorical_feature=CATEGORICAL,
@@ -79,24 +86,27 @@ class LightGBM(Member):
     def predict(self, asked: Frames) -> NDArray[np.float64]:
         """Add what the boosters say to the reference."""
         assert self.reference is not None, "fit or load comes first"
+        assert self.places is not None, "fit or load comes first"
         # As an array: a frame's columns would be looked at again by each booster.
-        matrix = asked.matrix.to_numpy()
+        matrix = self.places.matrix(asked).to_numpy()
         ratios = [booster.predict(matrix, num_threads=1) for booster in self.boosters]
         return self.reference.at(asked.rows) + np.mean(ratios, axis=0)
 
     def save(self, directory: Path) -> None:
-        """Write each booster in LightGBM's own text format, and the reference."""
+        """Write each booster in LightGBM's own text format, the reference and the stores."""
         assert self.reference is not None, "fit comes first"
+        assert self.places is not None, "fit comes first"
         for number, booster in enumerate(self.boosters):
             booster.save_model(directory / f"booster_{number:03d}.txt")
         self.reference.save(directory)
+        self.places.save(directory)
 
     @classmethod
     def load(cls, directory: Path, settings: Settings) -> Self:
-        """Read the boosters and the reference."""
+        """Read the boosters, the reference and the stores."""
         files = sorted(directory.glob("booster_*.txt"))
         boosters = [lightgbm.Booster(model_file=file) for file in files]
-        return cls(settings, boosters, Reference.load(directory))
+        return cls(settings, boosters, Reference.load(directory), Places.load(directory))
 
     def params(self, seed: int) -> dict[str, Any]:
         """Return the settings in LightGBM's own words."""

@@ -68,11 +68,13 @@ def tensorflow(threads: int) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     # Rounding would otherwise depend on the processor's instructions.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     with _without_greeting():
         import tensorflow as tf
 
     if not tf.config.threading.get_intra_op_parallelism_threads():
+        # Whatever CUDA_VISIBLE_DEVICES says: a card would give other bits.
+        tf.config.set_visible_devices([], "GPU")
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.experimental.enable_op_determinism()

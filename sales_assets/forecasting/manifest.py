@@ -34,6 +34,7 @@ class Manifest:
         cutoff: Last day that was learnt from.
         fingerprint: Hash of data, features, settings and code; the same one means the same model.
         data: Hash of the cleaned tables and the features' definition alone.
+        recipe: For a member, hash of everything else: features, settings, code and libraries.
         files: SHA-256 of each file, by its path within the version.
         parameters: The member's settings.
         features: Names of the features that it learnt from, in order.
@@ -61,6 +62,7 @@ class Manifest:
     counts: dict[str, int] = field(default_factory=dict)
     windows: dict[str, Window] = field(default_factory=dict)
     continues: str | None = None
+    recipe: str = ""
 
     def to_json(self) -> str:
         """Return the text of the manifest's file."""
@@ -85,6 +87,7 @@ class Draft:
     cutoff: date
     fingerprint: str
     data: str = ""
+    recipe: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     features: list[str] = field(default_factory=list)
     scores: dict[str, float] = field(default_factory=dict)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 SEASON_DAYS = 7
+# Fewer pairs of days say next to nothing of a store's usual error.
+FEWEST_PAIRS = 28
 
 
 def rmspe(y: Array, f: Array) -> float:
@@ -64,17 +66,20 @@ def winkler(y: Array, lower: Array, upper: Array, level: float) -> float:
     return float(np.mean(high - low + 2 / (1 - level / 100) * miss))
 
 
-def naive_scales(history: pd.DataFrame) -> pd.Series:
+def naive_scales(history: pd.DataFrame, fewest_pairs: int = FEWEST_PAIRS) -> pd.Series:
     """Return each store's mean squared error of the seasonal naive of a week, on selling days.
 
     Args:
         history: Days up to the cutoff with `store_id`, `date` and `sales`, without holes.
+        fewest_pairs: A store with fewer selling days that sold a week before too is left out.
 
     Returns:
-        Series indexed by `store_id`, in EUR squared; stores that never sold are left out.
+        Series indexed by `store_id`, in EUR squared; stores whose sales never differ are left out.
     """
     by_store = history.groupby("store_id")["sales"]
     before = by_store.shift(SEASON_DAYS)
     sold = (history["sales"] > 0) & (before > 0)
     squared = (history["sales"] - before)[sold] ** 2
-    return squared.groupby(history.loc[sold, "store_id"]).mean()
+    scales = squared.groupby(history.loc[sold, "store_id"]).agg(["mean", "size"])
+    is_known = (scales["size"] >= fewest_pairs) & (scales["mean"] > 0)
+    return scales.loc[is_known, "mean"]

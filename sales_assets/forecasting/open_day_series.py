@@ -37,7 +37,7 @@ WORTH_WORKERS_S = 30.0
 CONFORMAL_WINDOWS = 7
 CONFORMAL_DAYS = 100
 # Raised when a change here may change a path, so that nothing older is taken from a cache.
-REVISION = 1
+REVISION = 2
 
 Series = Mapping[int, NDArray[np.float64]]
 
@@ -191,8 +191,8 @@ def _shard(function: Any, work: list) -> list:
 
 
 def _entry_of(values: NDArray[np.float64], model: StatisticalModel, h: int) -> Entry:
-    (built,) = build([model])
     try:
+        (built,) = build([_no_longer_than(model, len(values))])
         path = np.asarray(built.forecast(y=values.copy(), h=h)["mean"], dtype=np.float64)
     except Exception as error:
         return Entry(seasonal_naive(values, h), f"{type(error).__name__}: {error}")
@@ -200,6 +200,13 @@ def _entry_of(values: NDArray[np.float64], model: StatisticalModel, h: int) -> E
         few = f"the forecast from {len(values)} open days is not finite"
         return Entry(seasonal_naive(values, h), few)
     return Entry(path, "")
+
+
+def _no_longer_than(model: StatisticalModel, days: int) -> StatisticalModel:
+    """Return the model; a mean of more days than a young store has is that of those it has."""
+    if model.name != "WindowAverage" or model.parameters["window_size"] <= days:
+        return model
+    return StatisticalModel(**{**model.model_dump(), "window_size": days})
 
 
 def _bounds_of(

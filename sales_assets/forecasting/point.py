@@ -17,6 +17,7 @@ from sales_assets.settings import LEVELS
 
 Array = NDArray[np.float64]
 MEDIAN = "median"
+IN_WORDS = {MEDIAN: "medians", "mean": "means", "rmspe": "what has the lowest RMSPE"}
 
 
 def smearing(residuals: Array) -> float:

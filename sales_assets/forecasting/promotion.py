@@ -12,8 +12,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from sales_assets.errors import ModelStoreError
-from sales_assets.forecasting.backtest import COLUMNS
-from sales_assets.forecasting.bundle import fit_member
+from sales_assets.forecasting.backtest import COLUMNS, member_recipe
+from sales_assets.forecasting.bundle import fit_member, unlike
 from sales_assets.forecasting.champion import Champion, Choice
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.frames import Frames, feature_names
@@ -26,6 +26,7 @@ from sales_assets.forecasting.model_card import (
     write_card,
 )
 from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore, fingerprint_of
+from sales_assets.forecasting.point import IN_WORDS, MEDIAN
 from sales_assets.settings import Settings
 
 log = logging.getLogger("sales_assets.models")
@@ -116,7 +117,7 @@ def decide(
         frames: Reads `features.training`, which a champion that goes on is fitted to.
         cutoff: Last day whose sales are known.
         data: Fingerprint of the data.
-        settings: The rule, and what members do not record: seed, horizon, number of rows.
+        settings: The rule, and what a champion's recipe is held against.
     """
     present = store.champion()
     champion = _readable(store, present)
@@ -142,6 +143,8 @@ def decide(
     elif present and champion is None:
         lead = f"The champion {present.version} cannot be read. "
         choice = replace(choice, reason=lead + choice.reason, is_warning=True)
+    if choice.version != challenger.version:
+        choice = _beside_setting(choice, store, settings.point)
     store.decide(choice)
     return choice
 
@@ -158,6 +161,22 @@ def _by_hand(choice: Choice, present: Champion) -> Choice:
         reason=f"{present.version} goes on, which was chosen by hand; {choice.challenger} stays a "
         f"challenger: {choice.verdict}. `sales models promote newest` follows the newest again.",
     )
+
+
+def _beside_setting(choice: Choice, store: ModelStore, point: str) -> Choice:
+    """Return the choice, with a warning where it does not forecast what the setting asks for."""
+    try:
+        own = store.manifest(ENSEMBLE, choice.version).parameters.get("point", MEDIAN)
+    except ModelStoreError:
+        # What loads it says so.
+        return choice
+    if own == point:
+        return choice
+    reason = (
+        f"{choice.reason} It forecasts {IN_WORDS[own]}, as when it was composed: "
+        f"SALES_POINT={point} takes effect with the next challenger that becomes champion."
+    )
+    return replace(choice, reason=reason, is_warning=True)
 
 
 def _otherwise(
@@ -207,7 +226,7 @@ def fit_again(
     intervals and factors, which are copied. What is there already is not fitted again.
 
     Raises:
-        ModelStoreError: It was changed, or the code no longer knows what it was made of.
+        ModelStoreError: It was changed, or what it was made by and of is not there any more.
     """
     directory = store.verified(ENSEMBLE, champion.version)
     recorded = {
@@ -219,9 +238,18 @@ def fit_again(
             f"its members are {', '.join(recorded)}, where {', '.join(MEMBERS)} are expected."
         )
     features = feature_names(frames.rows)
-    if others := [name for name, member in recorded.items() if member.features != features]:
-        raise ModelStoreError(f"{', '.join(others)} learnt from other features than there are now.")
+    if others := unlike({name: own.features for name, own in recorded.items()}, features):
+        raise ModelStoreError(f"{others} learnt from other features than there are now.")
     recipes = {name: with_parameters(settings, name, member) for name, member in recorded.items()}
+    changed = [
+        name
+        for name, own in recorded.items()
+        if own.recipe != member_recipe(MEMBERS[name], recipes[name], features)
+    ]
+    if changed:
+        raise ModelStoreError(
+            f"code, libraries or settings of now would make another model of {', '.join(changed)}."
+        )
     members = {
         name: fit_member(
             store, name, frames, cutoff, data, recipes[name], own.scores, continues=own.version

@@ -17,9 +17,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sales_assets.forecasting import effects as effects_module
 from sales_assets.forecasting import lookup as lookup_module
+from sales_assets.forecasting import places as places_module
 from sales_assets.forecasting import reference as reference_module
-from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames, model_matrix
+from sales_assets.forecasting.frames import CATEGORIES, LABEL, Frames
 from sales_assets.forecasting.member import Member
+from sales_assets.forecasting.places import Places
 from sales_assets.forecasting.reference import Reference
 from sales_assets.settings import RandomForestSettings, Settings
 
@@ -33,14 +35,21 @@ class RandomForest(Member):
     """Scaled and encoded features into a forest; log sales relative to anchor and calendar."""
 
     name: ClassVar[str] = "random_forest"
-    parts: ClassVar[tuple[ModuleType, ...]] = (effects_module, reference_module, lookup_module)
+    parts: ClassVar[tuple[ModuleType, ...]] = (
+        effects_module, reference_module, lookup_module, places_module,
+    )  # fmt: skip
 
     def __init__(
-        self, settings: Settings, pipeline: Any = None, reference: Reference | None = None
+        self,
+        settings: Settings,
+        pipeline: Any = None,
+        reference: Reference | None = None,
+        places: Places | None = None,
     ) -> None:
         super().__init__(settings)
         self.pipeline = pipeline
         self.reference = reference
+        self.places = places
 
     @property
     def parameters(self) -> RandomForestSettings:
@@ -50,7 +59,8 @@ class RandomForest(Member):
     def fit(self, known: Frames, cutoff: date) -> Self:
         """Grow the forest on every learnable row with a known anchor."""
         rows = known.rows[known.rows["anchor"].notna()]
-        matrix = model_matrix(rows)
+        self.places = Places.learn(rows)
+        matrix = self.places.matrix_of(rows)
         self.reference = Reference.fit(Frames(rows, known.history), cutoff)
         self.pipeline = self._pipeline(list(matrix.columns), len(matrix))
         target = rows[LABEL].to_numpy(dtype=np.float64) - self.reference.at(rows)
@@ -76,21 +86,24 @@ class RandomForest(Member):
         The pipeline's own way says the same, and of a store's days spends most of its time on
         checking them again at every step and for every tree.
         """
+        assert self.places is not None, "fit or load comes first"
         columns, forest = self.pipeline.named_steps.values()
-        matrix = prepared(columns, asked.matrix)
+        matrix = prepared(columns, self.places.matrix(asked))
         return np.stack([tree.tree_.predict(matrix)[:, 0] for tree in forest.estimators_])
 
     def save(self, directory: Path) -> None:
-        """Write the pipeline with skops, and the reference."""
+        """Write the pipeline with skops, the reference and the stores."""
         assert self.reference is not None, "fit comes first"
+        assert self.places is not None, "fit comes first"
         skops.io.dump(self.pipeline, directory / FILE)
         self.reference.save(directory)
+        self.places.save(directory)
 
     @classmethod
     def load(cls, directory: Path, settings: Settings) -> Self:
         """Read the pipeline; skops refuses any type that is not trusted."""
         pipeline = skops.io.load(directory / FILE, trusted=TRUSTED)
-        return cls(settings, pipeline, Reference.load(directory))
+        return cls(settings, pipeline, Reference.load(directory), Places.load(directory))
 
     def _pipeline(self, columns: list[str], rows: int) -> Pipeline:
         chosen = self.parameters
@@ -137,7 +150,7 @@ def prepared(columns: ColumnTransformer, matrix: pd.DataFrame) -> NDArray[np.flo
 
     Args:
         columns: Those of `RandomForest.pipeline`.
-        matrix: What `model_matrix` returned.
+        matrix: What `Places.matrix` returned.
     """
     _, scaling, numbers = columns.transformers_[0]
     _, encoder, categories = columns.transformers_[1]

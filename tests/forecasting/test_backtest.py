@@ -16,34 +16,12 @@ from sales_assets.forecasting.features import (
     backtest_cutoffs,
     build_training,
     last_sales_day,
-    window_fingerprints,
 )
 from sales_assets.forecasting.frames import read_frames
 from sales_assets.settings import BOUNDS, Settings
 
 KEYS = ["cutoff", "store_id", "date"]
 SLICE = ["cutoff", "horizon_week", "store_type"]
-
-
-@pytest.fixture(scope="module")
-def one_thread(settings):
-    """Settings of one thread: two that spin for one another stall on a busy machine."""
-    return settings.model_copy(update={"threads": 1})
-
-
-@pytest.fixture(scope="module")
-def cutoffs(con, settings):
-    return backtest_cutoffs(last_sales_day(con), settings)
-
-
-@pytest.fixture(scope="module")
-def data(con, cutoffs):
-    return window_fingerprints(con, cutoffs)
-
-
-@pytest.fixture(scope="module")
-def backtest(training, cutoffs, data, one_thread):
-    return backtesting.run(training, cutoffs, data, one_thread)
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +36,12 @@ def table(backtest, stores, training):
 
 @pytest.fixture
 def fits(monkeypatch):
-    """Names and cutoffs of the members that are fitted from now on."""
+    """Names and cutoffs of the members that are fitted from now on, each to what was known then."""
     made = []
     for name, member in MEMBERS.items():
 
         def fit(self, known, cutoff, name=name, really=member.fit):
+            assert known.rows["date"].max() == known.history["date"].max() == pd.Timestamp(cutoff)
             made.append((name, cutoff))
             return really(self, known, cutoff)
 
@@ -153,33 +132,12 @@ def test_every_day_says_how_far_the_members_are_apart_and_the_forest_its_trees(b
     assert backtest["deviation"].dropna().between(0.0001, 2).all()
 
 
-def test_members_are_fitted_at_each_cutoff_to_what_was_known_then(
-    training, cutoffs, data, one_thread, monkeypatch
-):
-    seen = []
-    for name, member in MEMBERS.items():
-
-        def fit(self, known, cutoff, name=name, really=member.fit):
-            seen.append((name, cutoff, known.rows["date"].max(), known.history["date"].max()))
-            return really(self, known, cutoff)
-
-        monkeypatch.setattr(member, "fit", fit)
-
-    backtesting.run(training, cutoffs, data, one_thread)
-
-    assert seen == [
-        (name, cutoff, pd.Timestamp(cutoff), pd.Timestamp(cutoff))
-        for cutoff in cutoffs
-        for name in MEMBERS
-    ]
-
-
-def test_a_members_forecast_is_that_of_a_fit_at_the_cutoff(backtest, training, cutoffs, one_thread):
+def test_a_members_forecast_is_that_of_a_fit_at_the_cutoff(backtest, training, cutoffs, settings):
     cutoff = cutoffs[-1]
     asked = training.asked_at(cutoff)
     sold = asked.rows["log_sales"].notna().to_numpy()
     for name, member in MEMBERS.items():
-        fitted = member(one_thread).fit(training.known_at(cutoff), cutoff)
+        fitted = member(settings).fit(training.known_at(cutoff), cutoff)
         of_member = (backtest["model"] == name) & (backtest["cutoff"] == pd.Timestamp(cutoff))
 
         np.testing.assert_array_equal(
@@ -199,39 +157,33 @@ def test_the_ensembles_weights_and_the_members_intervals_come_from_the_other_win
     pd.testing.assert_frame_equal(bounds.reindex(expected.index), expected, rtol=1e-12)
 
 
-def test_running_again_gives_the_same_bits(backtest, training, cutoffs, data, one_thread):
-    again = backtesting.run(training, cutoffs, data, one_thread)
-
-    pd.testing.assert_frame_equal(again, backtest, check_exact=True)
-
-
 def test_nothing_is_fitted_again_while_nothing_changed(
-    backtest, training, cutoffs, data, one_thread, fits
+    backtest, training, cutoffs, window_data, settings, fits
 ):
-    again = backtesting.run(training, cutoffs, data, one_thread, former=backtest)
+    again = backtesting.run(training, cutoffs, window_data, settings, former=backtest)
 
     assert fits == []
     pd.testing.assert_frame_equal(again, backtest, check_exact=True)
 
 
 def test_a_member_whose_settings_changed_is_fitted_again_and_no_other(
-    backtest, training, cutoffs, data, one_thread, fits
+    backtest, training, cutoffs, window_data, settings, fits
 ):
-    changed = one_thread.baseline.model_copy(update={"days": 100})
-    settings = one_thread.model_copy(update={"baseline": changed})
+    changed = settings.baseline.model_copy(update={"days": 100})
+    settings = settings.model_copy(update={"baseline": changed})
 
-    result = backtesting.run(training, cutoffs, data, settings, former=backtest)
+    result = backtesting.run(training, cutoffs, window_data, settings, former=backtest)
 
     assert fits == [("baseline", cutoff) for cutoff in cutoffs]
-    anew = backtesting.run(training, cutoffs, data, settings)
+    anew = backtesting.run(training, cutoffs, window_data, settings)
     pd.testing.assert_frame_equal(result, anew, check_exact=True)
 
 
-def test_all_members_are_fitted_again_when_the_data_changed(
-    backtest, training, cutoffs, one_thread, fits
+def test_all_members_are_fitted_again_when_the_data_changed_and_give_the_same_bits(
+    backtest, training, cutoffs, settings, fits
 ):
     result = backtesting.run(
-        training, cutoffs, dict.fromkeys(cutoffs, "other data"), one_thread, former=backtest
+        training, cutoffs, dict.fromkeys(cutoffs, "other data"), settings, former=backtest
     )
 
     assert fits == [(name, cutoff) for cutoff in cutoffs for name in MEMBERS]
@@ -241,11 +193,11 @@ def test_all_members_are_fitted_again_when_the_data_changed(
 
 
 def test_a_window_that_is_new_is_fitted_and_no_other(
-    backtest, training, cutoffs, data, one_thread, fits
+    backtest, training, cutoffs, window_data, settings, fits
 ):
     former = backtest[backtest["cutoff"] > pd.Timestamp(cutoffs[0])]
 
-    result = backtesting.run(training, cutoffs, data, one_thread, former=former)
+    result = backtesting.run(training, cutoffs, window_data, settings, former=former)
 
     assert fits == [(name, cutoffs[0]) for name in MEMBERS]
     pd.testing.assert_frame_equal(result, backtest, check_exact=True)

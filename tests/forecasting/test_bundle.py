@@ -1,5 +1,6 @@
 """A bundle is fitted once, composed once, and forecasts only what is open."""
 
+import json
 import math
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,13 @@ import pandas as pd
 import pytest
 
 from sales_assets.errors import ModelStoreError
-from sales_assets.forecasting import backtest as backtesting
-from sales_assets.forecasting.bundle import FORECAST_COLUMNS, Bundle, compose, fit_member
+from sales_assets.forecasting.bundle import (
+    FORECAST_COLUMNS,
+    Bundle,
+    compose,
+    fit_member,
+    load_member,
+)
 from sales_assets.forecasting.conformal import add_intervals, calibrate
 from sales_assets.forecasting.ensemble import (
     ENSEMBLE,
@@ -21,7 +27,6 @@ from sales_assets.forecasting.ensemble import (
     spread,
 )
 from sales_assets.forecasting.features import (
-    backtest_cutoffs,
     data_fingerprint,
     last_sales_day,
 )
@@ -35,12 +40,6 @@ KEYS = ["cutoff", "store_id", "date"]
 
 
 @pytest.fixture(scope="module")
-def one_thread(settings):
-    """Settings of one thread: two that spin for one another stall on a busy machine."""
-    return settings.model_copy(update={"threads": 1})
-
-
-@pytest.fixture(scope="module")
 def cutoff(con):
     return last_sales_day(con)
 
@@ -48,12 +47,6 @@ def cutoff(con):
 @pytest.fixture(scope="module")
 def data(con):
     return data_fingerprint(con)
-
-
-@pytest.fixture(scope="module")
-def backtest(training, con, settings, one_thread, data, cutoff):
-    cutoffs = backtest_cutoffs(cutoff, settings)
-    return backtesting.run(training, cutoffs, dict.fromkeys(cutoffs, data), one_thread)
 
 
 def a_store(root, day=22):
@@ -64,12 +57,12 @@ def a_store(root, day=22):
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory, training, cutoff, data, one_thread):
+def fitted(tmp_path_factory, training, cutoff, data, settings):
     """A store with every member fitted, and their manifests."""
     store = a_store(tmp_path_factory.mktemp("models"))
     members = {}
     for name in MEMBERS:
-        members[name], is_new = fit_member(store, name, training, cutoff, data, one_thread)
+        members[name], is_new = fit_member(store, name, training, cutoff, data, settings)
         assert is_new
     return store, members
 
@@ -81,8 +74,8 @@ def composed(fitted, backtest):
 
 
 @pytest.fixture(scope="module")
-def bundle(fitted, composed, one_thread):
-    return Bundle.load(fitted[0], composed.version, one_thread)
+def bundle(fitted, composed, settings):
+    return Bundle.load(fitted[0], composed.version, settings)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +92,7 @@ def copied(fitted, composed, tmp_path):
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_a_member_that_is_unchanged_is_not_fitted_again(
-    fitted, training, cutoff, data, one_thread, monkeypatch, name
+    fitted, training, cutoff, data, settings, monkeypatch, name
 ):
     store, members = fitted
 
@@ -108,20 +101,18 @@ def test_a_member_that_is_unchanged_is_not_fitted_again(
 
     monkeypatch.setattr(MEMBERS[name], "fit", fit)
 
-    assert fit_member(store, name, training, cutoff, data, one_thread) == (members[name], False)
+    assert fit_member(store, name, training, cutoff, data, settings) == (members[name], False)
     assert store.versions(name) == [members[name]]
 
 
-def test_a_member_records_what_it_learnt_from(fitted, training, cutoff, one_thread):
+def test_a_member_records_what_it_learnt_from(fitted, training, cutoff, settings):
     for name, manifest in fitted[1].items():
         assert (manifest.name, manifest.cutoff) == (name, cutoff)
         assert manifest.features == feature_names(training.rows)
-        assert manifest.parameters == getattr(one_thread, name).model_dump(mode="json")
+        assert manifest.parameters == getattr(settings, name).model_dump(mode="json")
 
 
-def test_a_member_learns_nothing_after_the_cutoff(
-    tmp_path, training, data, one_thread, monkeypatch
-):
+def test_a_member_learns_nothing_after_the_cutoff(tmp_path, training, data, settings, monkeypatch):
     earlier = training.rows["cutoff"].unique()[10].date()
     seen = []
     fit = MEMBERS["baseline"].fit
@@ -132,7 +123,7 @@ def test_a_member_learns_nothing_after_the_cutoff(
 
     monkeypatch.setattr(MEMBERS["baseline"], "fit", spy)
 
-    fit_member(ModelStore(tmp_path), "baseline", training, earlier, data, one_thread)
+    fit_member(ModelStore(tmp_path), "baseline", training, earlier, data, settings)
 
     assert seen == [pd.Timestamp(earlier)]
 
@@ -149,9 +140,8 @@ def test_a_member_learns_nothing_after_the_cutoff(
     ],
 )
 def test_a_member_is_fitted_again_when_anything_changed(
-    copied, training, cutoff, data, one_thread, change
+    copied, training, cutoff, data, settings, change
 ):
-    settings = one_thread
     if "days" in change:
         baseline = settings.baseline.model_copy(update=change)
         settings = settings.model_copy(update={"baseline": baseline})
@@ -174,9 +164,9 @@ def test_a_member_is_fitted_again_when_anything_changed(
 
 
 @pytest.mark.parametrize("name", [name for name in MEMBERS if name != "baseline"])
-def test_other_members_settings_do_not_matter(copied, training, cutoff, data, one_thread, name):
-    baseline = one_thread.baseline.model_copy(update={"days": 100})
-    settings = one_thread.model_copy(update={"baseline": baseline})
+def test_other_members_settings_do_not_matter(copied, training, cutoff, data, settings, name):
+    baseline = settings.baseline.model_copy(update={"days": 100})
+    settings = settings.model_copy(update={"baseline": baseline})
 
     _, is_new = fit_member(copied, name, training, cutoff, data, settings)
 
@@ -191,10 +181,10 @@ def test_an_ensemble_of_the_same_members_and_backtest_is_kept(fitted, composed, 
 
 
 def test_an_ensemble_is_composed_again_when_a_member_or_the_backtest_changed(
-    copied, fitted, composed, training, cutoff, backtest, one_thread
+    copied, fitted, composed, training, cutoff, backtest, settings
 ):
     members = dict(fitted[1])
-    members["baseline"], _ = fit_member(copied, "baseline", training, cutoff, "other", one_thread)
+    members["baseline"], _ = fit_member(copied, "baseline", training, cutoff, "other", settings)
     with_new_member = compose(copied, members, backtest, SCORES)
     other = backtest.assign(fingerprint=backtest["fingerprint"] + "x")
     with_new_backtest = compose(copied, members, other, SCORES)
@@ -275,10 +265,10 @@ def test_the_ensembles_forecast_is_the_weighted_geometric_mean_of_its_members(bu
 
 @pytest.mark.parametrize("point", ["mean", "rmspe"])
 def test_another_point_is_composed_without_fitting_and_moves_every_forecast(
-    copied, fitted, backtest, forecasts, future, one_thread, point
+    copied, fitted, backtest, forecasts, future, settings, point
 ):
     version = compose(copied, fitted[1], backtest, SCORES, point).version
-    moved = Bundle.load(copied, version, one_thread).forecast(future)
+    moved = Bundle.load(copied, version, settings).forecast(future)
     by_model = factors(backtest, point)
 
     assert {name: len(copied.versions(name)) for name in MODELS} == {
@@ -293,16 +283,16 @@ def test_another_point_is_composed_without_fitting_and_moves_every_forecast(
     assert (np.diff(ordered, axis=1) >= 0).all()
     # Going back to the median is one more version, whose forecasts are those of before.
     back = compose(copied, fitted[1], backtest, SCORES).version
-    again = Bundle.load(copied, back, one_thread).forecast(future).assign(version=version)
+    again = Bundle.load(copied, back, settings).forecast(future).assign(version=version)
     pd.testing.assert_frame_equal(again, forecasts.assign(version=version), check_exact=True)
 
 
 def test_members_that_were_loaded_forecast_as_those_that_were_fitted(
-    forecasts, training, future, cutoff, one_thread
+    forecasts, training, future, cutoff, settings
 ):
     is_open = future.rows["is_open"].to_numpy()
     for name, member in MEMBERS.items():
-        fitted = member(one_thread).fit(training.known_at(cutoff), cutoff)
+        fitted = member(settings).fit(training.known_at(cutoff), cutoff)
         said = forecasts.loc[forecasts["model"] == name, "forecast"].to_numpy()
 
         np.testing.assert_array_equal(said[is_open], np.exp(fitted.predict(future))[is_open])
@@ -336,7 +326,7 @@ def test_a_bundle_needs_a_year_of_history_and_no_more(bundle, forecasts, future)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_bundle_with_a_changed_file_is_not_loaded(copied, composed, one_thread, name):
+def test_a_bundle_with_a_changed_file_is_not_loaded(copied, composed, settings, name):
     version = copied.versions(name)[-1].version
     for file in copied.manifest(name, version).files:
         path = copied.root / name / version / file
@@ -344,29 +334,55 @@ def test_a_bundle_with_a_changed_file_is_not_loaded(copied, composed, one_thread
         path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
 
         with pytest.raises(ModelStoreError, match=f"{name} {version} is not loaded"):
-            Bundle.load(copied, composed.version, one_thread)
+            Bundle.load(copied, composed.version, settings)
 
         path.write_bytes(good)
-    assert Bundle.load(copied, composed.version, one_thread).manifest == composed
+    assert Bundle.load(copied, composed.version, settings).manifest == composed
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-def test_a_bundle_with_a_changed_member_manifest_is_not_loaded(copied, composed, one_thread, name):
+def test_a_bundle_with_a_changed_member_manifest_is_not_loaded(copied, composed, settings, name):
     version = copied.versions(name)[-1].version
     path = copied.root / name / version / "manifest.json"
     path.write_text(path.read_text().replace('"cutoff"', ' "cutoff"'))
 
     with pytest.raises(ModelStoreError, match=f"The manifest of {name} {version} is not the one"):
-        Bundle.load(copied, composed.version, one_thread)
+        Bundle.load(copied, composed.version, settings)
 
 
-def test_a_bundle_whose_member_is_gone_is_not_loaded(copied, composed, one_thread):
+def test_a_member_that_other_code_saved_is_refused_in_a_sentence(copied, composed, settings):
+    version = composed.members["lightgbm"]["version"]
+    path = copied.root / "lightgbm" / version / "manifest.json"
+    values = json.loads(path.read_text())
+    del values["files"]["stores.json"]
+    path.write_text(json.dumps(values))
+    (path.parent / "stores.json").unlink()
+
+    with pytest.raises(ModelStoreError, match=f"lightgbm {version} was saved by another version"):
+        load_member(
+            copied, "lightgbm", version, copied.manifest_sha256("lightgbm", version), settings
+        )
+
+
+@pytest.mark.parametrize("change", ["drop", "add", "move"])
+def test_a_bundle_that_learnt_from_other_features_says_so(bundle, future, change):
+    rows = {
+        "drop": future.rows.drop(columns="day_of_year"),
+        "add": future.rows.assign(weather=1.0),
+        "move": future.rows[sorted(future.rows.columns)],
+    }[change]
+
+    with pytest.raises(ModelStoreError, match=r"lstm learnt from other features than there are"):
+        bundle.forecast(Frames(rows, future.history))
+
+
+def test_a_bundle_whose_member_is_gone_is_not_loaded(copied, composed, settings):
     shutil.rmtree(copied.root / "lightgbm")
 
     with pytest.raises(ModelStoreError, match=r"lightgbm has no version .* none"):
-        Bundle.load(copied, composed.version, one_thread)
+        Bundle.load(copied, composed.version, settings)
 
 
-def test_an_unknown_ensemble_is_not_loaded(copied, composed, one_thread):
+def test_an_unknown_ensemble_is_not_loaded(copied, composed, settings):
     with pytest.raises(ModelStoreError, match=f"versions there are: {composed.version}"):
-        Bundle.load(copied, "20200101T000000Z-00000000", one_thread)
+        Bundle.load(copied, "20200101T000000Z-00000000", settings)

@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sales_assets.forecasting.effects import Effects, selling_days
+from sales_assets.forecasting.effects import (
+    Effects,
+    UsualGaps,
+    calendar_keys,
+    selling_days,
+    usual_gaps,
+)
 
 
 def test_the_gaps_between_open_days_are_those_of_the_feature_table(training):
@@ -26,8 +32,11 @@ def test_the_gaps_between_open_days_are_those_of_the_feature_table(training):
         assert (both.loc[told, gap] == both.loc[told, f"{gap}_here"]).all()
 
 
-def additive(weeks=104, stores=(1, 2, 3), bump=lambda day: 0.0, closed=()):
-    """Return selling days of a level a store and a bump a day, Sundays and `closed` left out."""
+def additive(weeks=104, stores=(1, 2, 3), bump=lambda day: 0.0, closed=(), rests=6):
+    """Return selling days of a level a store and a bump a day.
+
+    The weekdays `rests` (of a store, by its number; 6 is Sunday) and `closed` are left out.
+    """
     calendar = pd.date_range(end="2015-06-14", periods=7 * weeks)
     history = pd.DataFrame(
         [
@@ -36,7 +45,8 @@ def additive(weeks=104, stores=(1, 2, 3), bump=lambda day: 0.0, closed=()):
             for day in calendar
         ]
     )
-    history["is_open"] = (history["date"].dt.dayofweek < 6) & ~history["date"].isin(closed)
+    rest = history["store_id"].map(rests) if isinstance(rests, dict) else rests
+    history["is_open"] = (history["date"].dt.dayofweek != rest) & ~history["date"].isin(closed)
     history["sales"] = np.exp(history["level"] + history["date"].map(bump))
     return selling_days(history)
 
@@ -82,6 +92,41 @@ def test_the_day_before_a_closed_one_is_found():
     assert found == pytest.approx(0.3, abs=0.06)
 
 
+@pytest.mark.parametrize("rest", [6, 0, 1])
+@pytest.mark.parametrize("beside", [6, 0, 1])
+def test_the_day_after_a_holiday_is_found_whichever_day_a_store_rests_on(rest, beside):
+    """One-day holidays on Thursdays; half of the stores rest on another day than the rest."""
+    holidays = pd.date_range("2013-07-04", "2015-06-01", freq="56D")
+    mornings = set(holidays + pd.Timedelta(days=1))
+    rests = {store: rest if store % 2 else beside for store in range(1, 21)}
+    days = additive(
+        bump=lambda day: 0.15 if day in mornings else 0.0,
+        closed=holidays, stores=range(1, 21), rests=rests,
+    )  # fmt: skip
+    effects = Effects.fit(days, date(2015, 6, 14), 364)
+
+    found = effect_of(
+        effects,
+        date=pd.Timestamp("2015-07-10"),
+        days_since_open=2,
+        instead={"days_since_open": 1},
+    )
+    assert found == pytest.approx(0.12, abs=0.03)
+    after_rest = pd.Timestamp("2015-07-06") + pd.Timedelta(days=(rest + 1) % 7)
+    assert (
+        effect_of(effects, date=after_rest, days_since_open=2, instead={"days_since_open": 1}) == 0
+    )
+
+
+def test_a_store_that_opens_every_other_sunday_has_ordinary_mondays():
+    sundays = pd.date_range("2013-06-16", "2015-06-14", freq="14D")
+    days = additive(closed=sundays, rests=None)
+    keys = calendar_keys(days, UsualGaps(usual_gaps(days)))
+
+    assert set(days.loc[days["weekday"] == 1, "days_since_open"].dropna()) == {1, 2}
+    assert set(keys["after"]) == set(keys["before"]) == {0}
+
+
 @pytest.mark.parametrize("gap", [15, 8, None])
 def test_a_gap_that_the_plan_does_not_tell_has_no_effect(gap):
     effects = Effects.fit(additive(weeks=30), date(2015, 6, 14), 364)
@@ -120,6 +165,54 @@ def test_a_week_in_which_the_chain_is_closed_every_year_leaves_the_season_of_the
     assert np.isfinite(season_of(closed_in_august)).all()
     assert (season_of(closed_in_august) - season_of(always)).abs().max() < 0.05
     assert season_of(always).max() > 0.2
+
+
+@pytest.mark.parametrize("weeks", [104, 108, 113, 134, 156, 208])
+@pytest.mark.parametrize("growth", [-0.1, 0.1])
+def test_growth_is_no_season(weeks, growth):
+    start = pd.Timestamp("2013-01-01")
+    days = additive(weeks, bump=lambda day: growth * (day - start).days / 365.25)
+    effects = Effects.fit(days, date(2015, 6, 14), 364)
+
+    assert effects.season["season"].abs().max() < 0.002
+
+
+@pytest.mark.parametrize("afterwards", [-0.05, 0.0])
+def test_growth_of_long_ago_is_no_season(afterwards):
+    """Ten years, of which the last four went otherwise."""
+    turn = pd.Timestamp("2011-06-15")
+
+    def bump(day):
+        years = (day - turn).days / 365.25
+        return (0.1 if years < 0 else afterwards) * years
+
+    effects = Effects.fit(additive(520, bump=bump), date(2015, 6, 14), 364)
+
+    assert effects.season["season"].abs().max() < 0.003
+
+
+def test_a_season_is_found_beside_growth():
+    def bump(day):
+        return 0.1 * (day - pd.Timestamp("2013-01-01")).days / 365.25 + 0.3 * (day.month == 12)
+
+    effects = Effects.fit(additive(134, bump=bump), date(2015, 6, 14), 364)
+    season = season_of(effects)
+    rest = season[(season.index.month < 11) & (season.index.month > 1)]
+
+    assert season[season.index.month == 12].max() - rest.mean() == pytest.approx(0.3, abs=0.03)
+    assert rest.max() - rest.min() < 0.02
+
+
+@pytest.mark.parametrize("weeks", [134, 5 * 52, 10 * 52])
+def test_a_long_history_does_not_blur_christmas(weeks):
+    def bump(day):
+        return 0.3 * (day.month == 12 and 11 <= day.day <= 24)
+
+    effects = Effects.fit(additive(weeks, bump=bump), date(2015, 6, 14), 364)
+    season = season_of(effects)
+
+    assert season.max() - season.median() > 0.18
+    assert season.idxmax() in pd.date_range("2014-12-14", "2014-12-27")
 
 
 def test_a_season_needs_no_week_to_be_known():

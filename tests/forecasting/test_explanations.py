@@ -94,7 +94,7 @@ def test_parts_are_those_of_lightgbm_beside_anchors_and_calendar(
     explained, member, open_rows, future
 ):
     """Told twice: by LightGBM's own contributions, and by loops over the days of the store."""
-    matrix = model_matrix(open_rows)
+    matrix = member.places.matrix_of(open_rows)
     chain = {
         name: effect / 2 for name, effect in member.reference.effects.of_chain(open_rows).items()
     }
@@ -131,7 +131,7 @@ def test_parts_are_those_of_lightgbm_beside_anchors_and_calendar(
 
 def test_the_split_of_the_anchors_knows_the_same_days_as_their_sql(explained, open_rows, member):
     """What days like this one sold is the anchor itself, so that the level starts from nothing."""
-    matrix = model_matrix(open_rows)
+    matrix = member.places.matrix_of(open_rows)
     names = list(PARTS["level_and_trend"])
     own = np.zeros(len(open_rows))
     for booster in member.boosters:

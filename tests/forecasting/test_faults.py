@@ -116,18 +116,6 @@ def test_a_file_that_was_not_recorded_is_refused(
         store.verified("lightgbm", manifest.version)
 
 
-def test_settings_that_come_back_are_composed_of_the_member_that_was_fitted_to_them(
-    training: Frames, settings: Settings, last_day: date, store: ModelStore
-) -> None:
-    names = feature_names(training.rows)
-    for days in (182, 100, 182):
-        chosen = with_baseline_days(settings, days)
-        for name in MEMBERS:
-            fit_member(store, name, training, last_day, "data", chosen)
-        members = fitted_members(store, names, last_day, "data", chosen)
-        assert members["baseline"].parameters == {"days": days}
-
-
 def test_an_ensemble_that_comes_back_is_the_newest_again(
     training: Frames, settings: Settings, last_day: date, store: ModelStore
 ) -> None:
@@ -139,6 +127,7 @@ def test_an_ensemble_that_comes_back_is_the_newest_again(
         for name in MEMBERS:
             fit_member(store, name, training, last_day, "data", chosen)
         members = fitted_members(store, feature_names(training.rows), last_day, "data", chosen)
+        assert members["baseline"].parameters == {"days": days}
         composed.append(compose(store, members, result, {}))
         assert store.chosen() == composed[-1]
     first, other, again, unchanged = composed

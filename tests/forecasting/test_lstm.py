@@ -322,6 +322,7 @@ def test_scales_and_the_weights_of_each_network_are_saved_beside_it(two, tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {
         "inputs.json", "network_000.weights.h5", "network_001.weights.h5", "saved_model",
         "typical_anchor.json", "calendar.parquet", "effects.parquet", "season.parquet",
+        "gaps.parquet",
     }  # fmt: skip
     network = lstm._network(tensorflow(1), settings.lstm, two.inputs)
     network.load_weights(tmp_path / "network_001.weights.h5")

@@ -11,8 +11,9 @@ from sales_assets import warehouse
 from sales_assets.cleaned import clean_plan, clean_sales
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.features import backtest_cutoffs, build_future, last_sales_day
-from sales_assets.forecasting.frames import Frames, model_matrix, read_frames
+from sales_assets.forecasting.frames import Frames, read_frames
 from sales_assets.forecasting.lightgbm import LightGBM, recency_weights
+from sales_assets.forecasting.places import Places
 from sales_assets.forecasting.random_forest import RandomForest, prepared
 from tests.conftest import load_and_clean
 
@@ -25,12 +26,6 @@ SUFFIXES = {
 # First bytes of a pickle, protocol 2 and later; earlier ones are text that begins with "(" or "c".
 PICKLE = (b"\x80", b"(", b"c")
 CUTOFF = date(2015, 6, 14)
-
-
-@pytest.fixture(scope="module")
-def one_thread(settings):
-    """Settings of one thread: two that spin for one another stall on a busy machine."""
-    return settings.model_copy(update={"threads": 1})
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +44,8 @@ def member(request):
 
 
 @pytest.fixture(scope="module")
-def fitted(member, one_thread, training, cutoff):
-    return member(one_thread).fit(training.known_at(cutoff), cutoff)
+def fitted(member, settings, training, cutoff):
+    return member(settings).fit(training.known_at(cutoff), cutoff)
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +53,21 @@ def asked(training, cutoff):
     return training.asked_at(cutoff)
 
 
-def test_the_forest_prepares_rows_as_its_pipeline_does(one_thread, training, cutoff, asked):
-    fitted = RandomForest(one_thread).fit(training.known_at(cutoff), cutoff)
+def test_the_forest_prepares_rows_as_its_pipeline_does(settings, training, cutoff, asked):
+    fitted = RandomForest(settings).fit(training.known_at(cutoff), cutoff)
     unlike = asked.rows.copy()
     unlike.loc[unlike.index[::3], ["anchor", "level_14", "state_holiday"]] = None
     for rows in (asked.rows, asked.rows.head(1), unlike):
-        matrix = model_matrix(rows)
+        matrix = fitted.places.matrix_of(rows)
         columns = fitted.pipeline.named_steps["columns"]
         expected = columns.transform(matrix).astype(np.float32)
         np.testing.assert_array_equal(prepared(columns, matrix), expected)
 
 
-def test_every_member_says_what_it_is_and_how_it_is_set(member, one_thread):
+def test_every_member_says_what_it_is_and_how_it_is_set(member, settings):
     assert member.name in MEMBERS
     assert member.__doc__
-    assert member(one_thread).parameters == getattr(one_thread, member.name)
+    assert member(settings).parameters == getattr(settings, member.name)
 
 
 def test_a_forecast_is_finite_for_every_row(fitted, asked):
@@ -151,31 +146,28 @@ def test_days_after_the_last_known_sales_are_forecast_too(fitted, future):
     assert np.isfinite(fitted.predict(future)).all()
 
 
-def test_fitting_twice_gives_the_same_bits(member, fitted, one_thread, training, asked, cutoff):
-    again = member(one_thread).fit(training.known_at(cutoff), cutoff)
-
-    np.testing.assert_array_equal(again.predict(asked), fitted.predict(asked))
-
-
 def test_asking_twice_gives_the_same_bits(fitted, asked):
     np.testing.assert_array_equal(fitted.predict(asked), fitted.predict(asked))
 
 
-def test_fitting_and_asking_leave_the_frames_as_they_were(member, one_thread, training, cutoff):
+def test_fitting_again_gives_the_same_bits_and_leaves_the_frames_as_they_were(
+    member, fitted, settings, training, cutoff
+):
     known, asked = training.known_at(cutoff), training.asked_at(cutoff)
     copies = [frame.copy() for frame in (known.rows, known.history, asked.rows, asked.history)]
 
-    member(one_thread).fit(known, cutoff).predict(asked)
+    again = member(settings).fit(known, cutoff).predict(asked)
 
+    np.testing.assert_array_equal(again, fitted.predict(asked))
     for frame, copy in zip(
         (known.rows, known.history, asked.rows, asked.history), copies, strict=True
     ):
         pd.testing.assert_frame_equal(frame, copy, check_exact=True)
 
 
-def test_saved_and_loaded_it_gives_the_same_bits(member, fitted, one_thread, asked, tmp_path):
+def test_saved_and_loaded_it_gives_the_same_bits(member, fitted, settings, asked, tmp_path):
     fitted.save(tmp_path)
-    loaded = member.load(tmp_path, one_thread)
+    loaded = member.load(tmp_path, settings)
 
     np.testing.assert_array_equal(loaded.predict(asked), fitted.predict(asked))
 
@@ -215,9 +207,9 @@ def test_the_order_of_the_rows_does_not_matter(fitted, asked):
 
 @pytest.mark.parametrize("h", [1, 42])
 @pytest.mark.parametrize("name", [name for name in MEMBERS if name != "lstm"])
-def test_one_day_is_forecast_as_among_all(name, one_thread, training, asked, cutoff, h):
+def test_one_day_is_forecast_as_among_all(name, settings, training, asked, cutoff, h):
     """Not the LSTM, whose decoder reads the plan of a whole window."""
-    fitted = MEMBERS[name](one_thread).fit(training.known_at(cutoff), cutoff)
+    fitted = MEMBERS[name](settings).fit(training.known_at(cutoff), cutoff)
     chosen = ((asked.rows["h"] == h) & (asked.rows["store_id"] == 4)).to_numpy()
 
     alone = fitted.predict(Frames(asked.rows[chosen], asked.history))
@@ -226,19 +218,19 @@ def test_one_day_is_forecast_as_among_all(name, one_thread, training, asked, cut
 
 
 @pytest.mark.parametrize("name", ["random_forest", "lightgbm"])
-def test_another_seed_grows_other_trees(name, one_thread, training, asked, cutoff):
-    other = one_thread.model_copy(update={"seed": one_thread.seed + 1})
+def test_another_seed_grows_other_trees(name, settings, training, asked, cutoff):
+    other = settings.model_copy(update={"seed": settings.seed + 1})
     first, second = (
         MEMBERS[name](chosen).fit(training.known_at(cutoff), cutoff).predict(asked)
-        for chosen in (one_thread, other)
+        for chosen in (settings, other)
     )
 
     assert (first != second).any()
 
 
-def test_a_forest_does_not_depend_on_the_number_of_threads(one_thread, training, asked, cutoff):
+def test_a_forest_does_not_depend_on_the_number_of_threads(settings, training, asked, cutoff):
     forecasts = [
-        MEMBERS["random_forest"](one_thread.model_copy(update={"threads": threads}))
+        MEMBERS["random_forest"](settings.model_copy(update={"threads": threads}))
         .fit(training.known_at(cutoff), cutoff)
         .predict(asked)
         for threads in (1, 2, 4)
@@ -248,12 +240,42 @@ def test_a_forest_does_not_depend_on_the_number_of_threads(one_thread, training,
     np.testing.assert_array_equal(forecasts[0], forecasts[2])
 
 
-def test_boosters_of_several_seeds_are_averaged(one_thread, training, asked, cutoff, tmp_path):
-    small = one_thread.lightgbm.model_copy(update={"trees": 5})
+@pytest.mark.parametrize("kind", [LightGBM, RandomForest])
+def test_large_store_numbers_change_no_forecast_and_cost_no_memory(
+    kind, settings, training, asked, cutoff, tmp_path
+):
+    """Numbers of eight digits, which single precision cannot tell apart, in the same order."""
+
+    def renumbered(frames):
+        return Frames(
+            frames.rows.assign(store_id=frames.rows["store_id"] + 99_999_000),
+            frames.history.assign(store_id=frames.history["store_id"] + 99_999_000),
+        )
+
+    known = training.known_at(cutoff)
+    small = kind(settings).fit(known, cutoff)
+    large = kind(settings).fit(renumbered(known), cutoff)
+    np.testing.assert_array_equal(large.predict(renumbered(asked)), small.predict(asked))
+    large.save(tmp_path)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 5e6
+
+
+def test_a_store_that_was_not_learnt_from_is_no_other_store(training, asked):
+    places = Places.learn(training.rows[training.rows["store_id"] != 5])
+    placed = places.matrix(asked)["store_id"]
+
+    assert places.stores.tolist() == [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12]
+    assert set(placed[asked.rows["store_id"] == 5]) == {-1}
+    assert set(placed[asked.rows["store_id"] == 12]) == {10}
+    pd.testing.assert_frame_equal(places.matrix(asked), places.matrix_of(asked.rows))
+
+
+def test_boosters_of_several_seeds_are_averaged(settings, training, asked, cutoff, tmp_path):
+    small = settings.lightgbm.model_copy(update={"trees": 5})
     known = training.known_at(cutoff)
 
     def forecast(seed, seeds):
-        chosen = one_thread.model_copy(
+        chosen = settings.model_copy(
             update={"seed": seed, "lightgbm": small.model_copy(update={"seeds": seeds})}
         )
         fitted = MEMBERS["lightgbm"](chosen).fit(known, cutoff)
@@ -278,16 +300,16 @@ def test_a_row_counts_half_as_much_every_half_life_before_the_cutoff(half_life, 
     assert recency_weights(days, CUTOFF, half_life).tolist() == pytest.approx(expected)
 
 
-def test_a_short_half_life_makes_lightgbm_follow_the_last_weeks(training, one_thread, cutoff):
+def test_a_short_half_life_makes_lightgbm_follow_the_last_weeks(training, settings, cutoff):
     known, asked = training.known_at(cutoff), training.asked_at(cutoff)
     # The level of the last eight weeks is another one, which no feature tells of.
     recent = known.rows["date"] > pd.Timestamp(cutoff) - pd.Timedelta(weeks=8)
     shifted = known.rows.assign(log_sales=known.rows["log_sales"] + 0.5 * recent)
     level = {}
     for half_life in (None, 7):
-        chosen = one_thread.lightgbm.model_copy(update={"half_life_days": half_life})
-        settings = one_thread.model_copy(update={"lightgbm": chosen})
-        fitted = LightGBM(settings).fit(Frames(shifted, known.history), cutoff)
+        chosen = settings.lightgbm.model_copy(update={"half_life_days": half_life})
+        shorter = settings.model_copy(update={"lightgbm": chosen})
+        fitted = LightGBM(shorter).fit(Frames(shifted, known.history), cutoff)
         level[half_life] = fitted.predict(asked).mean()
 
     assert level[7] > level[None] + 0.05

@@ -132,7 +132,7 @@ def test_the_naive_of_a_week_is_scored_on_days_that_sold_then_and_now():
     # Errors: 10, 20, none (closed now), none (closed a week ago), 30, 0, none (Sundays).
     known = history(store_1=[*week[:3], 0, *week[4:], 110, 130, 0, 130, 170, 150, 0])
 
-    scales = metrics.naive_scales(known)
+    scales = metrics.naive_scales(known, fewest_pairs=4)
 
     assert scales.to_dict() == {1: pytest.approx((10**2 + 20**2 + 30**2 + 0) / 4)}
 
@@ -157,19 +157,23 @@ def test_naive_scales_agree_with_a_loop():
 @pytest.mark.parametrize(
     "sales",
     [
-        pytest.param([0.0] * 30, id="never sold"),
+        pytest.param([0.0] * 40, id="never sold"),
         pytest.param([100.0] * 7, id="a week only"),
         pytest.param([100.0] * 7 + [0.0] * 30, id="closed since its first week"),
+        pytest.param([5_000.0, *[0.0] * 6, 5_050.0], id="one pair of days"),
+        pytest.param([*range(100, 134)], id="one pair less than it takes"),
+        pytest.param([100.0] * 40, id="nothing ever differs"),
     ],
 )
-def test_a_store_without_a_week_to_compare_has_no_scale(sales):
-    known = history(store_1=[100.0] * 10, store_2=sales)
+def test_a_store_without_weeks_to_compare_has_no_scale(sales):
+    known = history(store_1=[*range(100, 135)], store_2=sales)
 
     assert metrics.naive_scales(known).index.tolist() == [1]
 
 
 def test_stores_do_not_run_into_one_another():
     # The first week of store 2 follows the last week of store 1 in the table.
-    known = history(store_1=[100.0] * 14, store_2=[500.0] * 14)
+    weeks = np.repeat(np.arange(6), 7)
+    known = history(store_1=100.0 + weeks, store_2=500.0 + 2 * weeks)
 
-    assert metrics.naive_scales(known).to_dict() == {1: 0.0, 2: 0.0}
+    assert metrics.naive_scales(known).to_dict() == {1: 1.0, 2: 4.0}

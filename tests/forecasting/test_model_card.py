@@ -10,12 +10,9 @@ import pandas as pd
 import pytest
 
 from sales_assets.errors import ModelStoreError
-from sales_assets.forecasting import backtest as backtesting
 from sales_assets.forecasting.bundle import compose, fit_member
 from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, MODELS
 from sales_assets.forecasting.features import (
-    backtest_cutoffs,
-    data_fingerprint,
     last_sales_day,
 )
 from sales_assets.forecasting.manifest import Draft
@@ -85,26 +82,15 @@ def a_store(root):
 
 
 @pytest.fixture(scope="module")
-def quick(settings):
-    return settings.model_copy(update={"threads": 1})
-
-
-@pytest.fixture(scope="module")
 def cutoff(con):
     return last_sales_day(con)
 
 
 @pytest.fixture(scope="module")
-def backtest(training, con, quick, cutoff):
-    cutoffs = backtest_cutoffs(cutoff, quick)
-    return backtesting.run(training, cutoffs, dict.fromkeys(cutoffs, data_fingerprint(con)), quick)
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory, training, cutoff, quick, backtest):
+def fitted(tmp_path_factory, training, cutoff, settings, backtest):
     store = a_store(tmp_path_factory.mktemp("models"))
     members = {
-        name: fit_member(store, name, training, cutoff, "da7a", quick, SCORES, backtest)[0]
+        name: fit_member(store, name, training, cutoff, "da7a", settings, SCORES, backtest)[0]
         for name in MEMBERS
     }
     return store, {**members, ENSEMBLE: compose(store, members, backtest, SCORES)}
@@ -126,9 +112,9 @@ def test_every_version_has_a_card_that_its_manifest_records(fitted, name):
         assert f"{library} {version}" in section(text, "Libraries")
 
 
-def test_a_changed_card_is_refused_like_any_other_file(tmp_path, training, cutoff, quick):
+def test_a_changed_card_is_refused_like_any_other_file(tmp_path, training, cutoff, settings):
     store = a_store(tmp_path)
-    manifest, _ = fit_member(store, "baseline", training, cutoff, "da7a", quick)
+    manifest, _ = fit_member(store, "baseline", training, cutoff, "da7a", settings)
     path = store.root / "baseline" / manifest.version / CARD
     path.write_text(path.read_text().replace("median", "mean"))
     with pytest.raises(ModelStoreError, match=r"card\.md is missing or was changed"):
@@ -136,24 +122,24 @@ def test_a_changed_card_is_refused_like_any_other_file(tmp_path, training, cutof
 
 
 def test_a_card_changes_neither_what_a_version_is_nor_whether_it_is_kept(
-    fitted, tmp_path, training, cutoff, quick, backtest
+    fitted, tmp_path, training, cutoff, settings, backtest
 ):
     store, manifests = fitted
     other = a_store(tmp_path)
-    again, _ = fit_member(other, "baseline", training, cutoff, "da7a", quick, SCORES, backtest)
+    again, _ = fit_member(other, "baseline", training, cutoff, "da7a", settings, SCORES, backtest)
     first = manifests["baseline"]
     assert again.fingerprint == first.fingerprint
     assert again.files == first.files
     worse = backtest.assign(forecast=backtest["forecast"] * 2)
-    assert fit_member(store, "baseline", training, cutoff, "da7a", quick, {}, worse) == (
+    assert fit_member(store, "baseline", training, cutoff, "da7a", settings, {}, worse) == (
         first,
         False,
     )
 
 
-def test_an_unjudged_version_says_so(tmp_path, training, cutoff, quick):
+def test_an_unjudged_version_says_so(tmp_path, training, cutoff, settings):
     store = a_store(tmp_path)
-    manifest, _ = fit_member(store, "baseline", training, cutoff, "da7a", quick)
+    manifest, _ = fit_member(store, "baseline", training, cutoff, "da7a", settings)
     text = find_card(store, "baseline", manifest.version)
     assert text is not None
     assert "not judged" in section(text, "Scores")
@@ -202,13 +188,13 @@ def test_the_baseline_stands_beside_a_model_over_all_windows():
 
 
 def test_what_goes_on_tells_the_backtest_of_what_it_continues(
-    fitted, tmp_path, training, cutoff, quick
+    fitted, tmp_path, training, cutoff, settings
 ):
     store = a_store(shutil.copytree(fitted[0].root, tmp_path / "models"))
     first = fitted[1][ENSEMBLE]
-    again = fit_again(store, first, training, cutoff, "new", quick)
+    again = fit_again(store, first, training, cutoff, "new", settings)
     # What goes on once more still tells of the first.
-    once_more = fit_again(store, again, training, cutoff, "newer", quick)
+    once_more = fit_again(store, again, training, cutoff, "newer", settings)
 
     for ensemble in (again, once_more):
         versions = {ENSEMBLE: ensemble.version, "lightgbm": ensemble.members["lightgbm"]["version"]}
@@ -224,12 +210,12 @@ def test_what_goes_on_tells_the_backtest_of_what_it_continues(
 
 
 def test_a_lost_card_of_a_member_does_not_keep_the_champion_from_going_on(
-    fitted, tmp_path, training, cutoff, quick
+    fitted, tmp_path, training, cutoff, settings
 ):
     store = a_store(shutil.copytree(fitted[0].root, tmp_path / "models"))
     (store.root / "lightgbm" / fitted[1]["lightgbm"].version / CARD).unlink()
 
-    again = fit_again(store, fitted[1][ENSEMBLE], training, cutoff, "new", quick)
+    again = fit_again(store, fitted[1][ENSEMBLE], training, cutoff, "new", settings)
 
     text = find_card(store, "lightgbm", again.members["lightgbm"]["version"])
     assert "Worst stores" not in text
@@ -255,11 +241,11 @@ def test_the_champion_stands_beside_a_new_version(fitted):
 
 
 def test_the_champion_of_a_member_is_the_one_in_the_champions_ensemble(
-    tmp_path, training, cutoff, quick, backtest
+    tmp_path, training, cutoff, settings, backtest
 ):
     store = a_store(tmp_path)
     members = {
-        name: fit_member(store, name, training, cutoff, "da7a", quick, SCORES, backtest)[0]
+        name: fit_member(store, name, training, cutoff, "da7a", settings, SCORES, backtest)[0]
         for name in ("baseline", "lightgbm")
     }
     judged = backtest[backtest["model"].isin([*members, ENSEMBLE])]
@@ -268,7 +254,9 @@ def test_the_champion_of_a_member_is_the_one_in_the_champions_ensemble(
     assert champions_own(store, "baseline") == members["baseline"]
     assert champions_own(store, "statistical") is None
     assert champions_own(store, ENSEMBLE) == ensemble
-    newer, is_new = fit_member(store, "baseline", training, cutoff, "new", quick, SCORES, backtest)
+    newer, is_new = fit_member(
+        store, "baseline", training, cutoff, "new", settings, SCORES, backtest
+    )
     assert is_new
     text = find_card(store, "baseline", newer.version)
     assert members["baseline"].version in section(text or "", "Scores")

@@ -155,11 +155,6 @@ def store(released, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def one_thread(settings):
-    return settings.model_copy(update={"threads": 1})
-
-
-@pytest.fixture(scope="module")
 def cutoff(con):
     return last_sales_day(con)
 
@@ -182,19 +177,19 @@ def forge(store, **changes):
 
 
 def test_a_champion_is_fitted_again_with_its_own_recipe(
-    store, training, grown, future, cutoff, one_thread
+    store, training, grown, future, cutoff, settings
 ):
     champion = store.manifest(ENSEMBLE, store.champion().version)
     # What is set by now is not what the champion was made with.
-    baseline = one_thread.baseline.model_copy(update={"days": 99})
-    now = one_thread.model_copy(update={"baseline": baseline})
+    baseline = settings.baseline.model_copy(update={"days": 99})
+    now = settings.model_copy(update={"baseline": baseline})
 
     again = fit_again(store, champion, grown, cutoff, "new data", now)
 
     assert again.continues == champion.version
     assert (again.windows, again.scores) == (champion.windows, champion.scores)
     fitted = store.manifest("baseline", again.members["baseline"]["version"])
-    assert fitted.parameters == {"days": one_thread.baseline.days}
+    assert fitted.parameters == {"days": settings.baseline.days}
     before, after = (
         Ensemble.load(store.verified(ENSEMBLE, version.version)) for version in (champion, again)
     )
@@ -218,12 +213,14 @@ def test_a_champion_is_fitted_again_with_its_own_recipe(
     [
         ("features", "learnt from other features"),
         ("parameters", "baseline has parameters that cannot be used any more: weeks"),
+        ("recipe", "libraries or settings of now would make another model of baseline."),
+        ("seed", "another model of baseline, statistical, random_forest, lightgbm, lstm."),
         ("members", "its members are baseline"),
         ("byte", "weights.json is missing or was changed"),
     ],
 )
 def test_a_champion_that_cannot_be_fitted_again_does_not_stop_the_refresh(
-    store, training, cutoff, one_thread, fault, says
+    store, training, cutoff, settings, fault, says
 ):
     champion = store.champion()
     members = store.manifest(ENSEMBLE, champion.version).members
@@ -231,8 +228,11 @@ def test_a_champion_that_cannot_be_fitted_again_does_not_stop_the_refresh(
     rows = training.rows
     if fault == "features":
         rows = rows.drop(columns="day_of_year")
-    if fault == "parameters":
-        recorded = json.loads(baseline.read_text()) | {"parameters": {"weeks": 26}}
+    if fault == "seed":
+        settings = settings.model_copy(update={"seed": settings.seed + 1})
+    if fault in ("parameters", "recipe"):
+        value = {"weeks": 26} if fault == "parameters" else "of an older library"
+        recorded = json.loads(baseline.read_text()) | {fault: value}
         baseline.write_text(json.dumps(recorded))
         members["baseline"]["manifest_sha256"] = store.manifest_sha256(
             "baseline", members["baseline"]["version"]
@@ -246,7 +246,7 @@ def test_a_champion_that_cannot_be_fitted_again_does_not_stop_the_refresh(
     challenger = replace(an_ensemble(0.9), version="20990101T000000Z-00000000")
 
     choice = decide(
-        store, challenger, lambda: Frames(rows, training.history), cutoff, "new data", one_thread
+        store, challenger, lambda: Frames(rows, training.history), cutoff, "new data", settings
     )
 
     assert (choice.version, choice.champion) == (challenger.version, champion.version)
@@ -256,14 +256,31 @@ def test_a_champion_that_cannot_be_fitted_again_does_not_stop_the_refresh(
     assert {name: len(store.versions(name)) for name in MEMBERS} == dict.fromkeys(MEMBERS, 1)
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_champion_that_goes_on_with_another_point_than_is_set_is_told(
+    store, training, cutoff, settings, by_hand
+):
+    if by_hand:
+        chosen(store, store.champion().version, "the audit's")
+    mean = settings.model_copy(update={"point": "mean"})
+    choices = [
+        decide(store, an_ensemble(0.9), lambda: training, cutoff, "new data", now)
+        for now in (settings, mean)
+    ]
+
+    assert [choice.is_warning for choice in choices] == [False, True]
+    assert "SALES_POINT" not in choices[0].reason
+    assert "It forecasts medians, as when it was composed: SALES_POINT=mean" in choices[1].reason
+
+
 def test_a_champion_that_cannot_be_read_is_told_and_the_new_version_takes_its_place(
-    store, training, cutoff, one_thread
+    store, training, cutoff, settings
 ):
     champion = store.champion()
     (store.root / ENSEMBLE / champion.version / "manifest.json").write_text("{")
     challenger = an_ensemble(0.1)
 
-    choice = decide(store, challenger, lambda: training, cutoff, "new data", one_thread)
+    choice = decide(store, challenger, lambda: training, cutoff, "new data", settings)
 
     assert choice.champion == challenger.version
     assert choice.is_warning
@@ -271,12 +288,12 @@ def test_a_champion_that_cannot_be_read_is_told_and_the_new_version_takes_its_pl
 
 
 def test_a_champion_chosen_by_hand_stays_and_the_challenger_is_judged_all_the_same(
-    store, training, cutoff, one_thread
+    store, training, cutoff, settings
 ):
     version = store.champion().version
     chosen(store, version, "the audit's")
 
-    choice = decide(store, an_ensemble(0.1), lambda: training, cutoff, "new data", one_thread)
+    choice = decide(store, an_ensemble(0.1), lambda: training, cutoff, "new data", settings)
 
     assert (choice.version, choice.champion, choice.against) == (version, version, version)
     assert "chosen by hand" in choice.reason

@@ -96,8 +96,17 @@ def test_a_series_that_a_model_refuses_fails_no_other(series):
     assert level.loc[9].to_numpy() == pytest.approx(np.full(H, series[9][0]))
 
 
+@pytest.mark.parametrize("days", [1, 12, 23, 24])
+def test_the_mean_of_a_young_store_is_that_of_the_days_it_has(series, days):
+    said = forecast_paths({1: series[1][:days]}, models(MEAN), H)
+
+    assert said.fallbacks.empty
+    assert said.table["level"].to_numpy() == pytest.approx(np.full(H, series[1][:days].mean()))
+
+
 def test_a_model_without_a_finite_forecast_counts_as_failed(series):
-    said = forecast_paths({1: series[1][:20]}, models(MEAN), H)
+    four_seasons = {"name": "SeasonalWindowAverage", "season_length": 12, "window_size": 4}
+    said = forecast_paths({1: series[1][:20]}, models(four_seasons), H)
 
     assert said.fallbacks["reason"].tolist() == ["the forecast from 20 open days is not finite"]
     np.testing.assert_array_equal(said.table["level"], seasonal_naive(series[1][:20], H))

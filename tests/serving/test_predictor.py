@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from sales_assets import warehouse
+from sales_assets.errors import ReleaseError
 from sales_assets.forecasting import features
 from sales_assets.forecasting.frames import Frames, read_frames
 from sales_assets.forecasting.model_store import ENSEMBLE
@@ -58,6 +59,14 @@ def test_planned_days_are_forecast_as_in_the_refresh(
     assert_same(stores_of(answer.forecasts, *stores), stores_of(latest, *stores))
     assert answer.degraded == ()
     assert set(answer.forecasts["version"]) == {predictor.release.version}
+
+
+def test_a_release_of_other_features_is_refused_in_a_sentence(
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.predictor.feature_names", lambda rows: ["weather"])
+    with pytest.raises(ReleaseError, match=r"another version of the platform: .*lightgbm, lstm"):
+        Predictor.load(home, settings)
 
 
 def test_a_change_that_changes_nothing_is_answered_by_the_same_numbers(

@@ -24,6 +24,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sales_assets.forecasting import metrics
+from sales_assets.forecasting.backtest import member_recipe
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.frames import LABEL, Frames, feature_names
 from sales_assets.forecasting.model_store import fingerprint_of
@@ -134,11 +135,8 @@ def _study(
     storage: optuna.storages.BaseStorage,
 ) -> optuna.Study:
     """Return the study of these data and settings, begun or continued."""
-    present = MEMBERS[model](settings).parameters.model_dump()
-    decides = fingerprint_of(
-        data, cutoffs, feature_names(frames.rows), present, settings.seed, settings.horizon,
-        settings.training_rows,
-    )  # fmt: skip
+    recipe = member_recipe(MEMBERS[model], settings, feature_names(frames.rows))
+    decides = fingerprint_of(data, cutoffs, recipe)
     study = optuna.create_study(
         study_name=f"{model}-{decides[:8]}",
         storage=storage,

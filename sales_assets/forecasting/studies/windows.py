@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sales_assets.forecasting.frames import LABEL, Frames, model_matrix
+from sales_assets.forecasting.frames import LABEL, Frames
 from sales_assets.forecasting.lightgbm import CATEGORICAL, LightGBM, recency_weights
+from sales_assets.forecasting.places import Places
 from sales_assets.forecasting.reference import Reference
 from sales_assets.settings import Settings
 
@@ -24,7 +25,8 @@ class Window:
 
     Attributes:
         cutoff: Last day that is learnt from.
-        known: Features of the rows to learn from; `known_log_ratio` is their target.
+        known: Features of the rows to learn from (`Places.matrix`); `known_log_ratio` is their
+            target.
         known_days: Their dates.
         known_reference: What their forecasts are relative to (`Reference.at`), in log EUR.
         asked: Features of the days to be judged by.
@@ -52,14 +54,14 @@ def windows(frames: Frames, cutoffs: list[date]) -> Iterator[Window]:
         reference = Reference.fit(Frames(known, past.history), cutoff)
         asked = frames.asked_at(cutoff).rows
         asked = asked[asked[LABEL].notna()]
-        level = reference.at(known)
+        level, places = reference.at(known), Places.learn(known)
         yield Window(
             cutoff=cutoff,
-            known=model_matrix(known),
+            known=places.matrix_of(known),
             known_days=known["date"],
             known_reference=level,
             known_log_ratio=known[LABEL].to_numpy(dtype=np.float64) - level,
-            asked=model_matrix(asked),
+            asked=places.matrix_of(asked),
             asked_reference=reference.at(asked),
             keys=asked[["cutoff", "store_id", "date", "h"]].reset_index(drop=True),
             sales=np.exp(asked[LABEL].to_numpy(dtype=np.float64)),

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sales_assets.forecasting.features import backtest_cutoffs, last_sales_day
 from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.studies.windows import Window, windows
 from sales_assets.settings import Settings
@@ -16,7 +15,6 @@ from sales_assets.settings import Settings
 def tiny(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
-            "threads": 1,
             "lightgbm": settings.lightgbm.model_copy(update={"trees": 8}),
             "random_forest": settings.random_forest.model_copy(
                 update={"trees": 3, "rows_per_tree": 500}
@@ -26,11 +24,6 @@ def tiny(settings: Settings) -> Settings:
             ),
         }
     )
-
-
-@pytest.fixture(scope="package")
-def cutoffs(con, settings: Settings) -> list[date]:
-    return backtest_cutoffs(last_sales_day(con), settings)
 
 
 @pytest.fixture(scope="package")

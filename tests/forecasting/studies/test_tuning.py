@@ -6,6 +6,7 @@ import numpy as np
 import optuna
 import pytest
 
+from sales_assets.forecasting import backtest
 from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.studies import tuning
 from sales_assets.forecasting.studies.tuning import COLUMNS, FILE, TUNED
@@ -100,6 +101,14 @@ def test_other_data_begin_another_study_and_the_old_trials_stay(training, cutoff
 
     assert len(second) == 2 * len(first)
     assert set(second.loc[~second["is_latest"], "study"]) == set(first["study"])
+
+
+def test_other_libraries_begin_another_study_too(training, cutoffs, tiny, tmp_path, monkeypatch):
+    first = tuning.run(training, cutoffs, "data", budget(tiny, trials=1), tmp_path)
+    monkeypatch.setattr(backtest, "library_versions", lambda: {"lightgbm": "another one"})
+    second = tuning.run(training, cutoffs, "data", budget(tiny, trials=1), tmp_path)
+
+    assert len(second) == 2 * len(first)
 
 
 def test_a_budget_of_minutes_ends_the_search(training, cutoffs, tiny, tmp_path):
