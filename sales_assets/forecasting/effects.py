@@ -313,9 +313,9 @@ def _no_season(cutoff: date) -> pd.DataFrame:
 def _season(series: pd.DataFrame, cutoff: date) -> pd.DataFrame:
     """Return the chain's yearly season in logs: one row for each of the 52 weeks up to the cutoff.
 
-    Classical decomposition: the chain's weekly mean less its growth and its centred mean of a year,
-    averaged over the last years and, lightly, over neighbouring weeks. A history of less than two
-    years has no season that could be told from trend.
+    Classical decomposition: the chain's weekly mean less its centred mean of a year, averaged over
+    the last years and, lightly, over neighbouring weeks. A history of less than two years has no
+    season that could be told from trend.
     """
     weeks_ago = (pd.Timestamp(cutoff) - series["date"]).dt.days // 7
     by_store = series["y"] - series.groupby("store_id")["y"].transform("mean")
@@ -324,13 +324,9 @@ def _season(series: pd.DataFrame, cutoff: date) -> pd.DataFrame:
     chain = chain.reindex(range(int(weeks_ago.max()), -1, -1))
     table = _no_season(cutoff)
     if len(chain) >= 2 * WEEKS:
-        # At its ends the mean is of one side, which a chain that grows would take for a season.
-        growth = (chain - chain.shift(WEEKS)).tail((SEASON_YEARS - 1) * WEEKS).mean() / WEEKS
-        growth = np.nan_to_num(growth)
-        level = chain - growth * np.arange(len(chain))
-        trend = level.rolling(WEEKS + 1, center=True, min_periods=WEEKS // 2).mean()
+        trend = chain.rolling(WEEKS + 1, center=True, min_periods=WEEKS // 2).mean()
         # A year is a day or two longer than its weeks, so that older seasons lie beside the newest.
-        around = (level - trend)[level.index < SEASON_YEARS * WEEKS]
+        around = (chain - trend)[chain.index < SEASON_YEARS * WEEKS]
         weekly = around.groupby(around.index % WEEKS).mean().to_numpy()
         is_known = ~np.isnan(weekly)
         if not is_known.any():

@@ -167,42 +167,6 @@ def test_a_week_in_which_the_chain_is_closed_every_year_leaves_the_season_of_the
     assert season_of(always).max() > 0.2
 
 
-@pytest.mark.parametrize("weeks", [104, 108, 113, 134, 156, 208])
-@pytest.mark.parametrize("growth", [-0.1, 0.1])
-def test_growth_is_no_season(weeks, growth):
-    start = pd.Timestamp("2013-01-01")
-    days = additive(weeks, bump=lambda day: growth * (day - start).days / 365.25)
-    effects = Effects.fit(days, date(2015, 6, 14), 364)
-
-    assert effects.season["season"].abs().max() < 0.002
-
-
-@pytest.mark.parametrize("afterwards", [-0.05, 0.0])
-def test_growth_of_long_ago_is_no_season(afterwards):
-    """Ten years, of which the last four went otherwise."""
-    turn = pd.Timestamp("2011-06-15")
-
-    def bump(day):
-        years = (day - turn).days / 365.25
-        return (0.1 if years < 0 else afterwards) * years
-
-    effects = Effects.fit(additive(520, bump=bump), date(2015, 6, 14), 364)
-
-    assert effects.season["season"].abs().max() < 0.003
-
-
-def test_a_season_is_found_beside_growth():
-    def bump(day):
-        return 0.1 * (day - pd.Timestamp("2013-01-01")).days / 365.25 + 0.3 * (day.month == 12)
-
-    effects = Effects.fit(additive(134, bump=bump), date(2015, 6, 14), 364)
-    season = season_of(effects)
-    rest = season[(season.index.month < 11) & (season.index.month > 1)]
-
-    assert season[season.index.month == 12].max() - rest.mean() == pytest.approx(0.3, abs=0.03)
-    assert rest.max() - rest.min() < 0.02
-
-
 @pytest.mark.parametrize("weeks", [134, 5 * 52, 10 * 52])
 def test_a_long_history_does_not_blur_christmas(weeks):
     def bump(day):
