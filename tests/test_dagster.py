@@ -167,7 +167,7 @@ class Ui:
 
 @pytest.fixture
 def ui(home_copy: Path) -> Iterator[Ui]:
-    """`sales dev` on a refreshed home, stopped afterwards as a service manager would."""
+    """`sales dev` on a refreshed home; what has not stopped after ten seconds is killed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -185,7 +185,7 @@ def ui(home_copy: Path) -> Iterator[Ui]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(30)
+            process.wait(10)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
 
