@@ -55,6 +55,8 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.title, loc="left", fontsize=10)
     axes.set_xlabel(panel.x_title)
     axes.set_ylabel(panel.y_title)
+    if panel.seen:
+        (axes.set_xlim if panel.is_horizontal else axes.set_ylim)(*panel.seen)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x" if panel.is_horizontal else "y", alpha=0.3)
     if panel.is_horizontal:

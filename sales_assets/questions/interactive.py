@@ -39,6 +39,8 @@ def _plot(panel: Panel, height: int) -> dict[str, Any]:
         "shapes": _lines(panel),
         "annotations": _notes(panel),
     }
+    if panel.seen:
+        layout["xaxis" if panel.is_horizontal else "yaxis"]["range"] = list(panel.seen)
     if panel.is_horizontal:
         layout["yaxis"]["autorange"] = "reversed"
     if panel.kind == "bars" or panel.is_horizontal or isinstance(panel.series[0].x[0], str):

@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from sales_assets.charts import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, GREY, "#CC79A7", "#000000")
@@ -75,6 +79,32 @@ class Panel:
     is_stacked: bool = False
     line_at: float | None = None
     marks: tuple[tuple[Any, str], ...] = ()
+
+    @property
+    def seen(self) -> tuple[float, float] | None:
+        """Ends of the axis of values where intervals reach too far; None shows all.
+
+        The interval of two or three stores may be so long that no value could be told from another.
+        It is shown no further from the values than they are apart, and runs out of the picture.
+        """
+        told = [series.y for series in self.series]
+        values = _numbers([*told, [0.0] if self.kind == "bars" else []])
+        bounds = _numbers([ends for series in self.series for ends in (series.lo, series.hi)])
+        if self.is_stacked or not len(values) or not len(bounds):
+            return None
+        apart = np.ptp(values)
+        first, last = values.min() - apart, values.max() + apart
+        if apart == 0 or (first <= bounds.min() and bounds.max() <= last):
+            return None
+        shown = np.concatenate([values, bounds.clip(first, last)])
+        return float(shown.min()), float(shown.max())
+
+
+def _numbers(columns: Sequence[Sequence[float] | None]) -> NDArray[np.float64]:
+    """Return all values of columns that are known."""
+    together = [value for column in columns for value in column or () if not pd.isna(value)]
+    values = np.array(together, dtype=np.float64)
+    return values[np.isfinite(values)]
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,27 @@ def test_whiskers_reach_from_lower_to_upper_bound_in_both(kind: str) -> None:
     assert np.subtract(trace["y"], error["arrayminus"]).tolist() == LIFT.lo
 
 
+@pytest.mark.parametrize("kind", ["bars", "dots"])
+@pytest.mark.parametrize("is_horizontal", [False, True])
+def test_an_interval_of_three_stores_leaves_the_others_to_be_seen(
+    kind: str, is_horizontal: bool
+) -> None:
+    few = Series("sales", NAMES, [10.0, -5.0, 2.5], [8.0, -90.0, 2.0], [12.0, 300.0, 3.0])
+    shown = picture(few, kind=kind, is_horizontal=is_horizontal)
+    axes = as_figure(shown).axes[0]
+    plotted = as_plotly(shown)[0]["layout"]["xaxis" if is_horizontal else "yaxis"]
+    # No further beyond the values than they are apart.
+    assert plotted["range"] == [-20.0, 25.0]
+    assert (axes.get_xlim() if is_horizontal else axes.get_ylim()) == (-20.0, 25.0)
+
+
+@pytest.mark.parametrize("series", [LIFT, OTHER, Series("one", NAMES[:1], [4.0], [-50.0], [60.0])])
+def test_what_can_be_seen_whole_is(series: Series) -> None:
+    panel = Panel((series,), "x, unit", "y, unit", kind="dots")
+    assert panel.seen is None
+    assert "range" not in as_plotly(Picture("A title", (panel,)))[0]["layout"]["yaxis"]
+
+
 def test_a_line_has_its_band_in_both() -> None:
     shown = picture(NUMBERED, kind="line")
     axes = as_figure(shown).axes[0]
