@@ -1,5 +1,6 @@
 """Every feature is what its name says: what the oracle works out row by row."""
 
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -127,20 +128,28 @@ def test_rows_to_forecast_equal_the_oracle_after_a_closure(
     assert differences(found, refurbished_chain, settings.horizon) == []
 
 
-def test_a_store_whose_last_days_are_late_has_not_been_closed(source, settings, tmp_path):
-    late = {3: 1, 5: 3, 7: 9, 9: 20}
+@contextmanager
+def with_late_days(late, source, settings, scratch, change="select 1"):
+    """Yield a warehouse that lacks the last days of some stores, after a change of the rest."""
     with warehouse.in_memory(settings) as con:
-        load_and_clean(con, source, settings, tmp_path)
+        load_and_clean(con, source, settings, scratch)
         for store, days in late.items():
             con.execute(
                 "delete from raw.sales where store_id = $store"
                 " and date > (select max(date) from raw.sales) - cast($days as integer)",
                 {"store": store, "days": days},
             )
+        con.execute(change)
         cleaned.clean_sales(con)
         cleaned.clean_plan(con, settings)
         features.build_training(con, settings)
         features.build_future(con, settings)
+        yield con
+
+
+def test_a_store_whose_last_days_are_late_has_not_been_closed(source, settings, tmp_path):
+    late = {3: 1, 5: 3, 7: 9, 9: 20}
+    with with_late_days(late, source, settings, tmp_path) as con:
         chain = read_chain(con)
         for table in ("features.training", "features.future"):
             found = sampled(con, table, f"store_id in {tuple(late)}", 40)
@@ -157,22 +166,13 @@ def test_a_store_whose_last_days_are_late_has_not_been_closed(source, settings, 
 
 def test_a_store_is_not_taken_to_rest_on_the_weekday_of_a_holiday(source, settings, tmp_path):
     """Its last days end with a week of holidays."""
-    with warehouse.in_memory(settings) as con:
-        load_and_clean(con, source, settings, tmp_path)
-        ((last_day,),) = con.execute("select max(date) from raw.sales").fetchall()
-        last, week = last_day - timedelta(days=5), last_day - timedelta(days=12)
-        con.execute("delete from raw.sales where store_id = 3 and date > $last", {"last": last})
-        con.execute(
-            "update raw.sales set is_open = false, sales = 0, customers = 0, state_holiday = 'a'"
-            " where store_id = 3 and date between $week and $last",
-            {"last": last, "week": week},
-        )
-        cleaned.clean_sales(con)
-        cleaned.clean_plan(con, settings)
-        features.build_future(con, settings)
-        chain = read_chain(con)
+    holidays = (
+        "update raw.sales set is_open = false, sales = 0, customers = 0, state_holiday = 'a'"
+        " where store_id = 3 and date >= (select max(date) from raw.sales) - 12"
+    )
+    with with_late_days({3: 5}, source, settings, tmp_path, holidays) as con:
         found = sampled(con, "features.future", "store_id = 3", 40)
-        assert differences(found, chain, settings.horizon) == []
+        assert differences(found, read_chain(con), settings.horizon) == []
         late, other = con.execute(
             "select days_since_open from features.future"
             " where h = 1 and store_id in (3, 4) order by store_id"
