@@ -5,6 +5,7 @@ the code location.
 """
 
 import importlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from sales_assets.resources import WRITER_POOL, Home
 from sales_assets.settings import Settings
 from sales_assets.suites import NEEDS, SUITES, Suite, expected
 from sales_assets.warehouse import query, table_exists
+
+log = logging.getLogger("sales_assets.checks")
 
 EVIDENCE_ROWS = 20
 ROWS_TOLD = 3
@@ -208,6 +211,8 @@ def stage_check(name: str, suites: list[Suite]) -> dg.AssetChecksDefinition:
         _keep(home, context, found)
         for suite in chosen:
             result = verdict(found[suite.name], suite.remedy)
+            if not result.passed and result.severity == dg.AssetCheckSeverity.WARN:
+                log.warning("warning of %s: %s", suite.name, result.description)
             yield result._replace(asset_key=dg.AssetKey(suite.key), check_name=suite.name)
 
     return check
@@ -224,6 +229,8 @@ def forecasts_explanations(
     days = [f"store {row.store_id} on {row.date:%Y-%m-%d}" for row in wrong.itertuples()]
     outcome = Outcome(ADDS_UP, wrong.empty, "", len(wrong), days, is_critical=False)
     _keep(home, context, {"forecasts_explanations": [outcome]})
+    if not wrong.empty:
+        log.warning("warning of forecasts_explanations: %d days do not add up", len(wrong))
     return dg.AssetCheckResult(
         passed=wrong.empty,
         severity=dg.AssetCheckSeverity.WARN,

@@ -152,7 +152,7 @@ def publication_asset(upstream: list[list[str]]) -> dg.AssetsDefinition:
         pool=WRITER_POOL,
     )
     def snapshot(home: Home) -> dg.MaterializeResult:
-        """The DuckDB file and Parquet files that people query; replaced atomically, last of all."""
+        """The DuckDB and Parquet files that people query; replaced atomically after all checks."""
         with home.warehouse() as con:
             quality.refuse_what_was_stopped(con)
         with told_plainly():

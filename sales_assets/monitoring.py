@@ -79,6 +79,8 @@ def drift(home: Home) -> dg.MaterializeResult:
     evidence = markdown_table(rows.columns.tolist(), rows.to_dict("records"))
     drifting = rows.loc[rows["is_drift"], "measure"].tolist()
     told = f"Unlike the months before: {', '.join(drifting)}" if drifting else None
+    if told:
+        log.warning("%s", told)
     return dg.MaterializeResult(
         metadata={**metadata, "table": evidence},
         check_results=[

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -21,6 +21,8 @@ from sales_assets.errors import SalesError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LEVELS = (80, 95)
+# How a limit of a field is written.
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 # Columns of a table with intervals, the inner one first.
 BOUNDS = [f"{side}_{level}" for level in LEVELS for side in ("lo", "hi")]
 MAX_HORIZON = 56
@@ -359,9 +361,9 @@ class Settings(BaseSettings):
 
 
 def as_markdown() -> str:
-    """Return every setting as a Markdown table: variable, default, meaning (`docs/settings.md`)."""
+    """Return every setting as a Markdown table: variable, default, limits, meaning."""
     rows = [
-        f"| `{variable}` | `{_as_set(field.default)}` | {field.description} |"
+        f"| `{variable}` | `{_as_set(field.default)}` | {_limits(field)} | {field.description} |"
         for variable, field in _variables(Settings, "SALES_")
     ]
     return "\n".join(
@@ -371,8 +373,8 @@ def as_markdown() -> str:
             "Environment variables, read once by `sales_assets/settings.py`; written by",
             "`python -m sales_assets.settings > docs/settings.md`.",
             "",
-            "| variable | default | meaning |",
-            "| --- | --- | --- |",
+            "| variable | default | may be | meaning |",
+            "| --- | --- | --- | --- |",
             *rows,
             "",
         ]
@@ -386,6 +388,19 @@ def _as_set(default: object) -> object:
     if isinstance(default, tuple):
         return json.dumps([part.model_dump() for part in default])
     return default
+
+
+def _limits(field: FieldInfo) -> str:
+    """Return what a setting may be, where that is not told by its meaning alone."""
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(field.annotation))
+    bounds = [
+        f"{sign} {getattr(limit, name):,}"
+        for limit in field.metadata
+        for name, sign in _SIGNS.items()
+        if hasattr(limit, name)
+    ]
+    return " and ".join(bounds)
 
 
 def _variables(group: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:

@@ -127,8 +127,11 @@ def as_markdown() -> str:
         "the outcome; `quality/validation.html` in the home and the Dagster UI show it with rows",
         "that fail.",
         "",
-        "One more check is a query: `forecasts_explanations` warns of days whose explanation is",
-        "missing, or has parts that do not add up to the forecast.",
+        "One more of these is a query: `forecasts_explanations` warns of days whose explanation",
+        "is missing, or has parts that do not add up to the forecast. Three more checks look at",
+        "no table of a refresh; they warn in the Dagster UI and in what a refresh prints, and are",
+        "in no report: `newest_weeks` (`monitoring.drift`), `realised_weeks`",
+        "(`monitoring.accuracy`) and `service_answers` (`serving/ensemble`).",
         "",
         "Written by `python -m sales_assets.suites > docs/quality.md`.",
     ]

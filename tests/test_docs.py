@@ -19,6 +19,13 @@ def test_the_table_of_settings_is_current() -> None:
     assert (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8") == as_markdown()
 
 
+def test_the_table_of_tables_is_current() -> None:
+    from sales_assets import catalogue
+
+    text = (REPOSITORY / "docs" / "tables.md").read_text(encoding="utf-8")
+    assert text == catalogue.as_markdown()
+
+
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"(?:`|\$ )make ([a-z]+)", README))))
 def test_every_make_target_in_the_readme_exists(name: str) -> None:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")

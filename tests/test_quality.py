@@ -202,6 +202,23 @@ def test_a_table_that_is_made_alone_is_checked_alone(
     assert (check.check_name, check.passed) == ("cleaned_stores", True)
 
 
+def test_a_warning_is_said_where_the_refresh_is_watched(
+    home_copy: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SALES_HOME", str(home_copy))
+    with warehouse.connect(Settings.load()) as con:
+        con.execute("update models.backtest set lo_80 = hi_80")
+    with caplog.at_level("WARNING", "sales_assets"):
+        done = defs.resolve_job_def("weekly_refresh").execute_in_process(
+            op_selection=["check_backtest"], instance=dg.DagsterInstance.ephemeral()
+        )
+    assert done.success
+    (line,) = [record.getMessage() for record in caplog.records if "warning of" in record.msg]
+    assert line.startswith(
+        "warning of models_backtest: 80 % intervals cover 65% to 92% of the days"
+    )
+
+
 def _clean_badly(con: duckdb.DuckDBPyConnection) -> int:
     con.execute("delete from cleaned.sales where store_id = 1 and date = '2014-01-06'")
     return 0

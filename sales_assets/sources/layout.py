@@ -95,7 +95,12 @@ _DAY_COLUMNS = (
     Column("Date", "date", "the day, as YYYY-MM-DD"),
     Column("Sales", "number", "EUR sold that day; not used of a plan"),
     Column("Customers", "whole number", "customers that day; not used of a plan"),
-    Column("Open", "0 or 1", "whether the store opened; of a plan, whether it will"),
+    Column(
+        "Open",
+        "0 or 1",
+        "whether the store opened, and if blank whether it sold; of a plan, whether it will, and "
+        "if blank as usual on that weekday, but on no holiday",
+    ),
     Column("Promo", "0 or 1", "whether the store had a promotion"),
     Column("StateHoliday", "code", "the day's public holiday", STATE_HOLIDAYS),
     Column("SchoolHoliday", "0 or 1", "whether schools were closed"),

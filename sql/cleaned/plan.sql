@@ -1,7 +1,7 @@
--- One row a store and coming day: what is known ahead, cutoff + 1 to cutoff + $horizon.
--- What the delivered plan leaves out is derived: usual opening days, the promotions' rhythm of
--- two weeks, and the known holidays (relation `holidays`: date, name, kind, is_national). A store
--- of which two weeks of files say nothing is taken for closed, until a later plan names it.
+-- One row a store and coming day, up to SALES_HORIZON days after the last sales: what is known
+-- ahead. What the delivered plan leaves out is derived: usual opening days, the promotions' rhythm
+-- of two weeks, and the known holidays of Germany. A store of which two weeks of files say nothing
+-- is taken for closed, until a later plan names it.
 with
 
 cutoff as (

@@ -1,6 +1,6 @@
 -- One row a target (cutoff, store, date) to learn from or to be judged by: weekly cutoffs, each
--- with the days up to $horizon ahead whose sales are known by now. Windows beyond $training_rows
--- rows are left out by a hash of their keys; the cutoffs of the backtest ($backtest_cutoffs) keep
+-- with the days up to SALES_HORIZON ahead whose sales are known by now. Windows beyond
+-- SALES_TRAINING_ROWS rows are left out by a hash of their keys; the cutoffs of the backtest keep
 -- every day, and is_training tells which of theirs are learnt from.
 with
 
