@@ -8,7 +8,9 @@ import urllib.request
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
+from sales_assets.addresses import LOOPBACK
 from sales_assets.forecasting.release import Release
 from sales_assets.settings import Settings
 
@@ -16,6 +18,9 @@ ASK_S = 10.0
 # A release is loaded, verified and tried with every member before it answers.
 LOAD_S = 180.0
 LOOK_S = 1.0
+# A service that has too much to do is asked again after these.
+BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ def point_at(release: Release, settings: Settings) -> Tried:
         if why:
             version = model.get("version")
             says = f"The service still answers with {version}: {why}"
+            if status is None:
+                says = f"The service at {settings.service_url} gives no answer any more."
             return Tried(True, says, version, model.get("data"))
         time.sleep(LOOK_S)
 
@@ -103,16 +110,16 @@ def _named(release: Release) -> dict[str, Any]:
 
 def _tried(settings: Settings) -> Tried:
     """Ask for the coming days of the first store."""
-    status, listed = _ask(settings, "/v1/stores")
+    status, listed = _ask_until_free(settings, "/v1/stores")
     if status == HTTPStatus.UNAUTHORIZED:
-        return Tried(
-            True,
-            "The service has the new release, and wants a key for a forecast: set "
-            "SALES_SERVICE_KEY.",
-        )
-    store = listed["stores"][0]["store_id"] if listed.get("stores") else 1
+        is_given = bool(settings.service_key.get_secret_value())
+        wants = "does not know the key in" if is_given else "wants a key for a forecast: set"
+        return Tried(True, f"The service has the new release, and {wants} SALES_SERVICE_KEY.")
+    if status != HTTPStatus.OK or not listed.get("stores"):
+        return Tried(True, f"The service answers a request for its stores by {status}.")
+    store = listed["stores"][0]["store_id"]
     started = time.perf_counter()
-    status, answer = _ask(settings, f"/v1/stores/{store}/forecast")
+    status, answer = _ask_until_free(settings, f"/v1/stores/{store}/forecast")
     latency_ms = 1000 * (time.perf_counter() - started)
     model = answer.get("model", {})
     version, data = model.get("version"), model.get("data")
@@ -123,6 +130,16 @@ def _tried(settings: Settings) -> Tried:
     without = f", without {', '.join(degraded)}" if degraded else ""
     says = f"The service answers with {version}{without}, in {latency_ms:.0f} ms."
     return Tried(True, says, version, data, latency_ms)
+
+
+def _ask_until_free(settings: Settings, path: str) -> tuple[int | None, dict[str, Any]]:
+    """Ask, and again as long as the service has too much to do."""
+    for pause_s in PAUSES_S:
+        status, body = _ask(settings, path)
+        if status not in BUSY:
+            return status, body
+        time.sleep(pause_s)
+    return _ask(settings, path)
 
 
 def _ask(
@@ -139,12 +156,18 @@ def _ask(
         method=method,
     )
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as reply:  # noqa: S310
+        with _opener(settings).open(request, timeout=timeout_s) as reply:
             return reply.status, _body(reply.read())
     except urllib.error.HTTPError as error:
         return error.code, _body(error.read())
     except (OSError, http.client.HTTPException):
         return None, {}
+
+
+def _opener(settings: Settings) -> urllib.request.OpenerDirector:
+    """Return what opens the service's URL; on this machine no proxy, which would see the key."""
+    is_here = urlsplit(settings.service_url).hostname in LOOPBACK
+    return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if is_here else []))
 
 
 def _body(content: bytes) -> dict[str, Any]:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date, timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import pandas as pd
 from fastapi import APIRouter, Body, Depends, FastAPI, Path, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
 from starlette.types import Lifespan
 
 from sales_assets.forecasting.frames import Frames
@@ -50,6 +52,7 @@ MAX_IN_FLIGHT = 32
 DAYS_A_PART = 2_000
 # What is told of so many takes no longer than beginning another thread.
 FEW_DAYS = 50
+NOT_BY_PARTS = "The file itself is the body (curl --data-binary @FILE), not a part of a form."
 
 
 class CSVResponse(StreamingResponse):
@@ -102,6 +105,7 @@ async def readyz(service: Answering, predictor: Ready) -> dict[str, Any]:
     return {
         "status": "ready",
         "model": answers.model_info(predictor.release),
+        "missing": service.missing,
         **_refused(service),
     }
 
@@ -114,7 +118,8 @@ async def metrics(request: Request, service: Answering) -> Response:
     counted.unjournaled.set(journal.dropped if journal else 0)
     counted.refused_at_gate.set(getattr(request.state, gate.REFUSED, 0))
     return Response(
-        counted.text(service.predictor, service.refused is not None), media_type=CONTENT_TYPE
+        counted.text(service.predictor, service.missing, service.refused is not None),
+        media_type=CONTENT_TYPE,
     )
 
 
@@ -166,7 +171,7 @@ async def predict(
     """Forecast days of stores; what they change of the plan is taken together."""
     days = [(instance.store_id, instance.date) for instance in body.instances]
     predictor.check_days(days)
-    changes = _changes(body.instances)
+    changes = predictor.checked(_changes(body.instances))
     asked_stores = sorted({store for store, _ in days})
     answer = await _answer(service, predictor, asked_stores, changes)
     explained = None
@@ -203,10 +208,10 @@ async def predict_csv(
     predictor: Ready,
 ) -> CSVResponse:
     """Forecast the days of a CSV file, in its order, as CSV."""
-    instances = await asyncio.to_thread(tables.read_instances, content)
-    days = [(instance.store_id, instance.date) for instance in instances]
-    predictor.check_days(days)
-    changes = _changes(instances)
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, NOT_BY_PARTS)
+    # A long file takes tenths of a second, in which others are to be answered.
+    days, changes = await asyncio.to_thread(_of_file, content, predictor)
     # Forecast as a whole: what fails has a status, and the headers name every missing member.
     answer = await _answer(service, predictor, sorted({store for store, _ in days}), changes)
     headers = {"X-Model-Version": predictor.release.version}
@@ -264,7 +269,9 @@ async def scenario(
     predictor.check_stores({store_id})
     days = [(part, day) for part in body.changes for day in _days(part, predictor)]
     predictor.check_days([(store_id, day) for _, day in days])
-    changes = [change for part, day in days if (change := part.change(store_id, day))]
+    changes = predictor.checked(
+        [change for part, day in days if (change := part.change(store_id, day))]
+    )
     other = await _answer(service, predictor, [store_id], changes)
     # Both by the same members: what one of them thinks is not what the plan changes.
     planned = predictor.as_if(await _answer(service, predictor, [store_id], []), other.degraded)
@@ -303,18 +310,29 @@ def _changes(instances: Iterable[Instance]) -> list[Change]:
     ]
 
 
+def _of_file(content: bytes, predictor: Predictor) -> tuple[list[tuple[int, date]], list[Change]]:
+    """Return the days that a file asks for, and what they change of the plan."""
+    instances = tables.read_instances(content)
+    days = [(instance.store_id, instance.date) for instance in instances]
+    predictor.check_days(days)
+    return days, predictor.checked(_changes(instances))
+
+
 async def _answer(
     service: Service, predictor: Predictor, store_ids: list[int], changes: list[Change]
 ) -> Answer:
     """Return every coming day of some stores: as planned from memory, as changed by the members."""
     assert predictor.planned is not None
-    predictor.check_changes(changes)
     changes = [change for change in changes if predictor.features.is_changed_by(change)]
     changed = sorted({change.store_id for change in changes})
     as_planned = sorted(set(store_ids) - set(changed))
     if changed:
         service.admit(min(len(changed), MOST_STORES))
-    answer = predictor.planned.of(as_planned) if as_planned else None
+    answer = None
+    if as_planned:
+        few = len(as_planned) <= MOST_STORES
+        planned = predictor.planned
+        answer = planned.of(as_planned) if few else await asyncio.to_thread(planned.of, as_planned)
     for first in range(0, len(changed), MOST_STORES):
         some = set(changed[first : first + MOST_STORES])
         theirs = [change for change in changes if change.store_id in some]
@@ -343,7 +361,7 @@ async def _lines(
     """Return the forecasts of a file's days as CSV, put into words as far as they were sent."""
     for first in range(0, len(days), DAYS_A_PART):
         found = await _told(answer, days[first : first + DAYS_A_PART], LEVELS)
-        _note(request, predictor, found, answer.degraded)
+        _note(request, predictor, found, answer.degraded, is_counted=first == 0)
         yield tables.lines(found, has_header=first == 0)
 
 
@@ -364,10 +382,12 @@ def _note(
     predictor: Predictor,
     found: list[dict[str, Any]],
     degraded: tuple[str, ...],
+    *,
+    is_counted: bool = True,
 ) -> None:
-    """Leave what was answered to the metrics, the journal and the log."""
+    """Leave what was answered to the metrics, the journal and the log; an answer counts once."""
     state, request_state = request.app.state, request.state
-    state.metrics.count_answer(len(found), degraded)
+    state.metrics.count_answer(len(found), degraded if is_counted else ())
     request_state.degraded = list(degraded)
     if state.journal is not None:
         path = request.scope["route"].path
@@ -380,6 +400,7 @@ def _status(service: Service, predictor: Predictor) -> dict[str, Any]:
         "model": answers.model_info(predictor.release),
         "horizon": predictor.release.horizon,
         "weights": dict(predictor.ensemble.weights),
+        "missing": service.missing,
         "is_loading": service.is_loading,
         **_refused(service),
     }

@@ -30,7 +30,14 @@ from serving.changed_plans import Change
 from serving.garbage import settle
 from serving.gate import TIMES_WHEN_AWAY
 from serving.journal import Journal
-from serving.members import RELOAD_S, Members, packed
+from serving.members import (
+    BUSY_EXPLAINING,
+    EXPLAINED_AT_A_TIME,
+    FEW_EXPLAINED,
+    RELOAD_S,
+    Members,
+    packed,
+)
 from serving.mirror import pull
 from serving.predictor import Answer, Predictor
 from serving.security import Keys, RateLimit
@@ -46,10 +53,6 @@ REVIVE_S = 1.0
 # What a request for a new release waits for it, and what an explanation may take.
 RENEW_S = 20.0
 EXPLAIN_S = 20.0
-# Explanations of more days than these take seconds, and so few may be under way: more would take
-# the forecasts' places.
-FEW_EXPLAINED = 100
-EXPLAINED_AT_A_TIME = 2
 LOG_BYTES, LOGS_KEPT = 10_000_000, 5
 
 
@@ -140,7 +143,7 @@ class Ingress:
             return await self._explained(predictor, asked)
         # Who waited here would keep a place at the gate.
         if self._explaining.locked():
-            raise BusyError("Other forecasts are being explained; try again in a moment.")
+            raise BusyError(BUSY_EXPLAINING)
         async with self._explaining:
             return await self._explained(predictor, asked)
 
@@ -152,19 +155,35 @@ class Ingress:
             return None
         ask = self.groups[group].explain
         question = asked, predictor.ensemble.factors.get(LightGBM.name, 1.0)
+        # Of few days it takes no longer than a forecast; who does not give it is down.
+        are_few = len(asked.rows) <= FEW_EXPLAINED
+        timeout_s = self.arguments.member_timeout_s if are_few else EXPLAIN_S
         return await self._asked(
-            group, ask, predictor.release, question, EXPLAIN_S, is_judged=False
+            group, ask, predictor.release, question, timeout_s, is_judged=are_few
         )
 
     async def renew(self) -> None:
         """Look for a new release, for as long as a request may take; it goes on after that."""
-        self._tried = None
-        await asyncio.wait({self._renewal()}, timeout=RENEW_S)
+        await asyncio.wait({asyncio.create_task(self._look_anew())}, timeout=RENEW_S)
+
+    @property
+    def missing(self) -> list[str]:
+        """The members that answers lack now, of planned days or of changed plans."""
+        planned = self.predictor.planned if self.predictor else None
+        down = {name for group in self._down for name in self.arguments.members[group]}
+        return sorted(down | set(planned.degraded if planned else ()))
 
     @property
     def is_loading(self) -> bool:
         """Whether it looks for a new release, or loads one, now."""
         return self._renewing is not None and not self._renewing.done()
+
+    async def _look_anew(self) -> None:
+        """Look for a release after the look that is under way, which may have begun too early."""
+        if self.is_loading:
+            await self._renewal()
+        self._tried = None
+        await self._renewal()
 
     def _renewal(self) -> asyncio.Task[None]:
         """Return the task that looks for a new release, begun if there is none."""
@@ -321,6 +340,8 @@ class Ingress:
 
         try:
             said = await asyncio.wait_for(answer(), timeout_s)
+        except BusyError:
+            raise
         except Exception as error:
             # A replica that died, is full or too slow: the answer names its members as degraded.
             log.warning("%s gives no answer: %s", group, type(error).__name__)

@@ -66,7 +66,7 @@ class Batches:
 
         Args:
             predictor: The release that is asked.
-            changes: Checked by `Predictor.check_changes`, and of no more than `MOST_STORES`.
+            changes: What `Predictor.checked` returned, and of no more than `MOST_STORES`.
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Question(predictor, changes, future))

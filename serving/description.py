@@ -3,8 +3,10 @@
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
 
 from serving.doorway import KEPT
+from serving.schemas import Problem
 
 
 def described(app: FastAPI, needs_key: bool) -> dict[str, Any]:
@@ -19,6 +21,11 @@ def described(app: FastAPI, needs_key: bool) -> dict[str, Any]:
         found["components"]["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "`sales keys add NAME`"}
         }
+        # What every path may answer instead is named there, and described here once.
+        _, told = models_json_schema(
+            [(Problem, "serialization")], ref_template="#/components/schemas/{model}"
+        )
+        found["components"]["schemas"] |= told["$defs"]
         for path, operations in found["paths"].items():
             if path.startswith(KEPT):
                 for operation in operations.values():

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sales_assets.errors import SalesError
@@ -21,6 +22,9 @@ requests_log = logging.getLogger("serving.requests")
 MAX_BODY = 5_000_000
 # What a body may take to arrive: who sends none must not keep a place for ever.
 BODY_S = 10.0
+TOO_SLOW = f"The body took longer than {BODY_S:.0f} s to arrive; ask for fewer days at a time."
+# In log and metrics the status of an answer that failed after it had begun.
+BROKEN_OFF = "broken off"
 # What wants a key where there are keys.
 KEPT = ("/v1/", "/metrics")
 HEADERS = {
@@ -61,7 +65,7 @@ class Doorway:
             return
         # Handlers leave here whose request it is and which version answers.
         scope["state"] = state = dict(scope.get("state") or {})
-        started, status = time.perf_counter(), 0
+        started, status, is_whole = time.perf_counter(), 0, True
 
         async def leave(message: Message) -> None:
             nonlocal status
@@ -70,7 +74,8 @@ class Doorway:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
+                is_file = scope["path"].startswith(gate.PAGE_FILES)
+                headers.setdefault("Cache-Control", "no-cache" if is_file else "no-store")
                 policy = POLICIES.get(scope["path"], POLICY)
                 headers.setdefault("Content-Security-Policy", policy)
             await send(message)
@@ -86,12 +91,14 @@ class Doorway:
         except Exception as error:
             response = failed(scope["method"], scope["path"], error)
             # Of an answer that has begun nothing can be taken back.
-            if status == 0:
+            is_whole = status == 0
+            if is_whole:
                 await response(scope, receive, leave)
         finally:
             self._in_flight -= is_counted
             self.metrics.in_flight.set(self._in_flight)
-            self._tell(scope, state, status, time.perf_counter() - started)
+            outcome = status if is_whole else BROKEN_OFF
+            self._tell(scope, state, outcome, time.perf_counter() - started)
 
     def _refusal(self, scope: Scope, state: dict[str, Any]) -> ASGIApp | None:
         """Return what is answered instead of letting the request through, if anything."""
@@ -99,7 +106,10 @@ class Doorway:
         if scope["path"].startswith(KEPT):
             try:
                 caller = self.access.caller(
-                    headers.get("authorization", ""), headers.get("host", "")
+                    headers.get("authorization", ""),
+                    headers.get("host", ""),
+                    headers.get("origin", ""),
+                    headers.get("sec-fetch-site", ""),
                 )
             except SalesError as error:
                 return told(scope["method"], scope["path"], error)
@@ -120,7 +130,7 @@ class Doorway:
             )
         return None
 
-    def _tell(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
+    def _tell(self, scope: Scope, state: dict[str, Any], status: int | str, seconds: float) -> None:
         # The path as it is declared: one a store would be a series of its own each.
         path = getattr(scope.get("route"), "path", None) or "other"
         self.metrics.count(path, scope["method"], status, seconds)
@@ -141,14 +151,18 @@ class Doorway:
 
 
 def _in_time(receive: Receive) -> Receive:
-    """Return what raises a TimeoutError where the body takes too long to arrive."""
+    """Return what raises an HTTPException where the body takes too long to arrive."""
     deadline, is_whole = time.monotonic() + BODY_S, False
 
     async def arrive() -> Message:
         nonlocal is_whole
         if is_whole:
             return await receive()
-        message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            # FastAPI would call any other error one of the body.
+            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, TOO_SLOW) from None
         is_whole = not message.get("more_body", False)
         return message
 

@@ -63,8 +63,13 @@ CATCH_UP_S = 3.0
 FAR_MORE = 4
 # Where nobody was refused for so long, no queue stands any more.
 QUIET_S = 3.0
-# Who has not taken a part of an answer in that time gives up the place.
+# Who has not taken a part of an answer in that time gives up the place, and in this one is left.
 SLOW_S = 1.0
+GONE_S = 30.0
+# By these who asks could do away with Ray's limits.
+NOT_PASSED_ON = (b"x-request-timeout-seconds", b"x-request-disconnect-disabled")
+# A page is of no use by halves, and costs little: its files are let in when others are refused.
+PAGE, PAGE_FILES = "/", "/planner/"
 # How often the log says how many were refused.
 TELL_S = 10.0
 
@@ -100,11 +105,13 @@ class Gate:
         if scope["type"] != "http" or scope["path"].startswith(RAYS):
             await self.app(scope, receive, send)
             return
+        headers = [pair for pair in scope["headers"] if pair[0].lower() not in NOT_PASSED_ON]
+        scope = {**scope, "headers": headers}
         if scope["path"] in ALWAYS:
             # For `/metrics`; nothing that a request says of itself gets here.
             scope["state"] = {**(scope.get("state") or {}), REFUSED: self._refused}
             await self._pass_on(scope, receive, send)
-        elif len(self._inside) >= self._places():
+        elif len(self._inside) >= self._places(scope["path"]):
             self._count()
             await _tell(send, HTTPStatus.SERVICE_UNAVAILABLE, BUSY)
         else:
@@ -127,7 +134,8 @@ class Gate:
                 self._leave(number)
             # Nor do those wait who could be answered while somebody reads slowly, or not at all.
             slow = loop.call_later(SLOW_S, self._leave, number)
-            await send(message)
+            async with asyncio.timeout(GONE_S):
+                await send(message)
             slow.cancel()
 
         try:
@@ -158,14 +166,20 @@ class Gate:
             del self._inside[number]
             self._answered_at = time.monotonic()
 
-    def _places(self) -> int:
+    def _places(self, path: str) -> int:
+        """Return how many may be inside for one more to be let in."""
+        most = self.max_in_flight * TIMES_WHEN_AWAY
+        places = self._allowed_now(most)
+        return most if path == PAGE or path.startswith(PAGE_FILES) else places
+
+    def _allowed_now(self, most: int) -> int:
         now = time.monotonic()
         is_cut = self._allowed < self.max_in_flight
         if self._inside and now - self._answered_at > (AWAY_WHEN_CUT_S if is_cut else AWAY_S):
             self._is_patient_until = now + CATCH_UP_S
         if now < self._is_patient_until:
             self._allowed, self._last_in_queue = self.max_in_flight, None
-            return self.max_in_flight * TIMES_WHEN_AWAY
+            return most
         if is_cut:
             self._allowed = self._still_allowed(now)
         elif self._has_stood():

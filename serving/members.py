@@ -18,6 +18,7 @@ from sales_assets.forecasting.member import Member
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.forecasting.release import Release
 from serving.arguments import Arguments
+from serving.batches import BusyError
 from serving.garbage import settle
 from serving.mirror import pull
 from serving.predictor import loaded_member
@@ -30,6 +31,11 @@ Said = dict[str, NDArray[Any]]
 KEPT = 2
 # Seconds after which what failed is tried again.
 RELOAD_S = 30.0
+# Explanations of more days than these take seconds, and so few may be under way: more would take
+# the forecasts' places.
+FEW_EXPLAINED = 100
+EXPLAINED_AT_A_TIME = 2
+BUSY_EXPLAINING = "Other forecasts are being explained; try again in a moment."
 
 
 class Members:
@@ -41,6 +47,7 @@ class Members:
         # The one that was asked last comes last.
         self._loaded: dict[str, dict[str, Member]] = {}
         self._tried_at: dict[str, float] = {}
+        self._explaining = threading.Semaphore(EXPLAINED_AT_A_TIME)
 
     async def predict(self, release: Release, asked: bytes, history: bytes) -> Said:
         """Return the log forecasts of those members that can give them.
@@ -59,6 +66,9 @@ class Members:
             release: Whose member is asked.
             asked: The rows.
             factor: What its ensemble multiplies the member's forecasts by.
+
+        Raises:
+            BusyError: These are many, and others are being explained already.
         """
         return await asyncio.to_thread(self._explain, release, asked, factor)
 
@@ -73,8 +83,16 @@ class Members:
         return says
 
     def _explain(self, release: Release, asked: Frames, factor: float) -> pd.DataFrame | None:
-        member = self._members(release).get(LightGBM.name)
-        return explain(member, asked, factor) if isinstance(member, LightGBM) else None
+        are_many = len(asked.rows) > FEW_EXPLAINED
+        # The interface lets no more in either, but who hangs up there leaves this thread at work.
+        if are_many and not self._explaining.acquire(blocking=False):
+            raise BusyError(BUSY_EXPLAINING)
+        try:
+            member = self._members(release).get(LightGBM.name)
+            return explain(member, asked, factor) if isinstance(member, LightGBM) else None
+        finally:
+            if are_many:
+                self._explaining.release()
 
     def _members(self, release: Release) -> dict[str, Member]:
         """Return the release's members; those that cannot be loaded are left out for a while."""

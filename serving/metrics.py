@@ -1,6 +1,6 @@
 """What Prometheus may ask of a replica of the interface."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -41,11 +41,14 @@ class Metrics:
             "sales_release", "The release that answers: 1.", ("version", "cutoff"),
             registry=registry,
         )  # fmt: skip
+        self.member_up = Gauge(
+            "sales_member_up", "Whether answers have this member.", ("member",), registry=registry
+        )
         self.refused = Gauge(
             "sales_release_refused", "Whether a newer release was refused.", registry=registry
         )
 
-    def count(self, path: str, method: str, status: int, seconds: float) -> None:
+    def count(self, path: str, method: str, status: int | str, seconds: float) -> None:
         """Count a request."""
         self.requests.labels(path, method, status).inc()
         self.seconds.labels(path).observe(seconds)
@@ -56,11 +59,15 @@ class Metrics:
         for member in degraded:
             self.degraded.labels(member).inc()
 
-    def text(self, predictor: Predictor | None, is_refused: bool) -> bytes:
+    def text(
+        self, predictor: Predictor | None, missing: Collection[str], is_refused: bool
+    ) -> bytes:
         """Return everything in Prometheus's text format."""
         self.release.clear()
         if predictor:
             release = predictor.release
             self.release.labels(release.version, str(release.cutoff)).set(1)
+            for member in predictor.ensemble.weights:
+                self.member_up.labels(member).set(member not in missing)
         self.refused.set(is_refused)
         return generate_latest(self.registry)

@@ -51,7 +51,8 @@ def pull(url: str, home: Path) -> None:
         with tempfile.TemporaryDirectory(dir=home, prefix=UNDER_WAY) as fresh:
             source.get_file(f"{root}/serving/{FILE}", f"{fresh}/{FILE}")
             release = Release.read(Path(fresh))
-            if (serving / FILE).is_file() and Release.read(serving) == release:
+            # One here that cannot be read is replaced.
+            if release in _named(serving):
                 return
             _check_names(release, url)
             _copy(
@@ -65,6 +66,8 @@ def pull(url: str, home: Path) -> None:
             for name, member in store.manifest(ENSEMBLE, release.version).members.items():
                 if name not in MEMBERS:
                     raise ReleaseError(f"The release at {url} has a member {name!r}, unknown here.")
+                if not VERSION.fullmatch(member["version"]):
+                    raise _misnamed(url)
                 _copy_version(
                     source, root, store, name, member["version"], member["manifest_sha256"]
                 )
@@ -151,4 +154,8 @@ def _remove_others(home: Path, releases: list[Release]) -> None:
 def _check_names(release: Release, url: str) -> None:
     """Refuse names that would lead out of the home."""
     if not DATA.fullmatch(release.data) or not VERSION.fullmatch(release.version):
-        raise ReleaseError(f"The release at {url} has names that no release has.")
+        raise _misnamed(url)
+
+
+def _misnamed(url: str) -> ReleaseError:
+    return ReleaseError(f"The release at {url} has names that no release has.")

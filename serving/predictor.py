@@ -2,12 +2,11 @@
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -176,7 +175,7 @@ class Predictor:
         Raises:
             UnknownStoreError: A store is not in the plan.
             OutsideHorizonError: A change is not of a coming day.
-            ContradictionError: Two changes of one day differ.
+            ContradictionError: Two changes of one day contradict one another.
             NoMemberError: No member answers.
         """
         asked = self.asked(store_ids, changes)
@@ -191,11 +190,9 @@ class Predictor:
 
     def asked(self, store_ids: list[int], changes: list[Change] | None = None) -> Frames:
         """Return the rows that `forecast` asks the members for."""
-        changes = list(dict.fromkeys(changes or []))
-        stores = {*store_ids, *(change.store_id for change in changes)}
+        stores = {*store_ids, *(change.store_id for change in changes or [])}
         self.check_stores(stores)
-        self.check_changes(changes)
-        return self.features.of(sorted(stores), changes)
+        return self.features.of(sorted(stores), self.checked(changes or []))
 
     def answer(self, asked: Frames, says: Mapping[str, NDArray[np.float64]]) -> Answer:
         """Return the forecasts that follow from what the members say of the asked rows.
@@ -269,20 +266,26 @@ class Predictor:
             named = ", ".join(map(str, unknown[:MOST_NAMED]))
             raise UnknownStoreError(f"There is no store {named}{more}.")
 
-    def check_changes(self, changes: list[Change]) -> None:
-        """Say whether the plan can be changed so; the same change twice is one.
+    def checked(self, changes: list[Change]) -> list[Change]:
+        """Return what the plan is to be changed by: all that is said of a store's day together.
 
         Raises:
             UnknownStoreError: A store is not in the plan.
             OutsideHorizonError: A day is not a coming one.
-            ContradictionError: Two changes of one day differ.
+            ContradictionError: Two changes of one day contradict one another.
         """
-        changes = list(dict.fromkeys(changes))
-        days = [(change.store_id, change.date) for change in changes]
-        self.check_days(days)
-        for (store, day), times in Counter(days).items():
-            if times > 1:
-                raise ContradictionError(f"Store {store} cannot have two different plans on {day}.")
+        self.check_days((change.store_id, change.date) for change in changes)
+        said: dict[tuple[int, date], dict[str, Any]] = {}
+        for change in changes:
+            fields = said.setdefault((change.store_id, change.date), {})
+            for name in CHANGEABLE:
+                value = getattr(change, name)
+                if value is not None and fields.setdefault(name, value) != value:
+                    raise ContradictionError(
+                        f"Store {change.store_id} cannot have two different plans on "
+                        f"{change.date}: {name} is said to be {fields[name]} and {value}."
+                    )
+        return [Change(store, day, **fields) for (store, day), fields in said.items()]
 
     @property
     def stores(self) -> frozenset[int]:

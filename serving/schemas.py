@@ -256,6 +256,9 @@ class ModelStatus(BaseModel):
     model: ModelInfo
     horizon: int
     weights: dict[str, float]
+    missing: list[str] = Field(
+        description="Members that answers lack now, of planned days or of changed plans."
+    )
     is_loading: bool = Field(description="Whether a release is looked for, or loaded, now.")
     refused: str | None = Field(description="Why the newest release does not answer, if so.")
     refused_model: ModelInfo | None = Field(description="Which that is, if it can be read.")

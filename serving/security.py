@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from sales_assets.addresses import LOOPBACK, in_url
 from sales_assets.errors import SalesError
@@ -29,6 +30,8 @@ KEY_BYTES = 32
 ANONYMOUS = "anonymous"
 # How a browser or a command on this machine names it.
 LOCAL_HOSTS = tuple(in_url(host) for host in LOOPBACK)
+# What a browser says of the service's own pages, and of what no page asks.
+OWN_SITE = ("same-origin", "none")
 
 
 class AccessError(SalesError):
@@ -184,24 +187,26 @@ class Access:
     limit: "RateLimit"
     needs_key: bool
 
-    def caller(self, authorization: str, host: str) -> Caller:
+    def caller(self, authorization: str, host: str, origin: str = "", site: str = "") -> Caller:
         """Return who asks.
 
         Args:
             authorization: The header of that name.
             host: The name by which the service was called.
+            origin: Of the page that asks, where a browser names it (`Origin`).
+            site: How that page's site is related to the service's (`Sec-Fetch-Site`).
 
         Raises:
             AccessDeniedError: There is no key, or one that is not known.
             TooManyRequestsError: The caller has to wait.
         """
-        caller = self._known(authorization, host)
+        caller = self._known(authorization, host, origin, site)
         seconds = self.limit.wait(caller.name)
         if seconds:
             raise TooManyRequestsError(seconds)
         return caller
 
-    def _known(self, authorization: str, host: str) -> Caller:
+    def _known(self, authorization: str, host: str, origin: str, site: str) -> Caller:
         if self.needs_key or self.keys.all():
             scheme, _, text = authorization.partition(" ")
             owner = self.keys.owner(text.strip()) if scheme.lower() == "bearer" else None
@@ -211,6 +216,10 @@ class Access:
         # A page from elsewhere could otherwise give its own name this machine's address.
         if re.sub(r":\d+$", "", host) not in LOCAL_HOSTS:
             raise AccessDeniedError("Without keys only 127.0.0.1 and localhost are answered.")
+        # Nor may it ask by the browser of someone who sits at this machine.
+        is_own = site in OWN_SITE if site else not origin or urlsplit(origin).netloc == host
+        if not is_own:
+            raise AccessDeniedError("Without keys no page from elsewhere is answered.")
         return Caller(ANONYMOUS, "admin")
 
 

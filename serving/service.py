@@ -36,6 +36,10 @@ class Service(Protocol):
         """The release that was found last, if it does not answer."""
 
     @property
+    def missing(self) -> list[str]:
+        """The members that answers lack now, of planned days or of changed plans."""
+
+    @property
     def is_loading(self) -> bool:
         """Whether it looks for a new release, or loads one, now."""
 

@@ -27,7 +27,11 @@ def read_instances(content: bytes) -> list[Instance]:
         UnusableRowsError: Rows or columns cannot be used; each is named.
     """
     try:
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        text = content.decode("utf-8-sig")
+        # What spreadsheets write where a comma stands in numbers.
+        first = text.partition("\n")[0]
+        delimiter = ";" if ";" in first and "," not in first else ","
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         _check_columns(reader.fieldnames or [])
         instances: list[Instance] = []
         errors: list[dict[str, str]] = []

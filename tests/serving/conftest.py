@@ -65,6 +65,7 @@ class InProcess:
     member: LightGBM | None
     refused: Refusal | None = None
     is_loading: bool = False
+    missing: list[str] = field(default_factory=list)
     renewed: int = 0
 
     def admit(self, stores: int) -> None:

@@ -127,12 +127,14 @@ def test_a_group_that_fails_is_left_out_until_it_answers_again(
     asyncio.run(run())
 
 
-def test_an_explanation_that_fails_costs_no_forecast(ingress: Ingress) -> None:
+def test_a_long_explanation_that_fails_costs_no_forecast(ingress: Ingress) -> None:
     async def run() -> None:
         await ingress.renew()
         predictor = ingress.predictor
         assert predictor is not None
-        assert await ingress.explain(predictor, predictor.asked([3])) is None
+        many = predictor.asked(sorted(predictor.stores))
+        assert await ingress.explain(predictor, many) is None
+        assert ingress.missing == []
         assert (await ingress.forecast(predictor, a_change(predictor))).degraded == ()
 
     asyncio.run(run())
@@ -148,10 +150,13 @@ def test_nobody_waits_for_an_explanation_by_who_is_down(
         await ingress.renew()
         predictor = ingress.predictor
         assert predictor is not None
-        groups["trees"].fails = lambda _: True
-        assert (await ingress.forecast(predictor, a_change(predictor))).degraded
         monkeypatch.setattr(groups["trees"], "_explain", never)
         asked = predictor.asked([3])
+        # The first one waits no longer than a forecast would, the next not at all.
+        ingress.arguments = ingress.arguments.model_copy(update={"member_timeout_s": 0.1})
+        assert await asyncio.wait_for(ingress.explain(predictor, asked), 1) is None
+        assert ingress.missing == ["lightgbm", "random_forest"]
+        ingress.arguments = ingress.arguments.model_copy(update={"member_timeout_s": 60})
         assert await asyncio.wait_for(ingress.explain(predictor, asked), 1) is None
 
     asyncio.run(run())
@@ -241,6 +246,34 @@ def test_what_was_refused_is_not_tried_again_at_once(
     asyncio.run(run())
 
 
+def test_who_asks_for_a_reload_is_answered_by_a_look_that_began_after_that(
+    ingress: Ingress, own_home: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest, looked, begun, go_on = ingress._newest, [], threading.Event(), threading.Event()
+
+    def look() -> Release:
+        release = newest()
+        looked.append(release.version)
+        begun.set()
+        assert go_on.wait(30)
+        return release
+
+    async def run() -> None:
+        await ingress.renew()
+        monkeypatch.setattr(ingress, "_newest", look)
+        early = asyncio.create_task(ingress.renew())
+        await asyncio.to_thread(begun.wait, 30)
+        write(own_home, replace(predictor.release, data="data-20990101-000000000000"))
+        late = asyncio.create_task(ingress.renew())
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(early, late)
+        assert len(looked) >= 2
+        assert ingress.refused is not None
+
+    asyncio.run(run())
+
+
 def test_a_plan_that_lacks_a_member_is_made_whole_and_never_worse(
     ingress: Ingress, groups: dict[str, Any]
 ) -> None:
@@ -305,6 +338,35 @@ def test_an_answer_as_if_without_a_member_is_the_one_that_those_left_give(
     assert left.index.equals(right.index)
     np.testing.assert_allclose(left.to_numpy(), right.to_numpy(), rtol=1e-9)
     assert predictor.as_if(whole, []) is whole
+
+
+def test_who_hangs_up_leaves_no_place_for_another_long_explanation(
+    arguments: Arguments, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(members, "explain", lambda *_: go_on.wait(30))
+    monkeypatch.setattr(members, "LightGBM", type("Any", (), {"name": "lightgbm"}))
+    replica = Members(arguments, ["lightgbm"])
+    monkeypatch.setattr(replica, "_members", lambda _: {"lightgbm": members.LightGBM()})
+    many = predictor.asked(sorted(predictor.stores))
+
+    async def run() -> None:
+        asked = [
+            asyncio.create_task(replica.explain(predictor.release, many, 1.0))
+            for _ in range(members.EXPLAINED_AT_A_TIME)
+        ]
+        while replica._explaining._value:
+            await asyncio.sleep(0.01)
+        for task in asked:
+            task.cancel()
+        with pytest.raises(BusyError):
+            await replica.explain(predictor.release, many, 1.0)
+        go_on.set()
+        while replica._explaining._value < members.EXPLAINED_AT_A_TIME:
+            await asyncio.sleep(0.01)
+        assert await replica.explain(predictor.release, many, 1.0) is True
+
+    asyncio.run(run())
 
 
 class Loading:

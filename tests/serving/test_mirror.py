@@ -75,6 +75,34 @@ def test_a_member_of_another_name_is_refused_before_anything_of_it_is_copied(
     assert not (tmp_path.parent / "evil").exists()
 
 
+def test_a_member_whose_version_leads_elsewhere_takes_nothing_with_it(
+    remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    (tmp_path / "victim").mkdir()
+    directory = f"/chain/home/models/{ENSEMBLE}/{predictor.release.version}"
+    manifest = json.loads(remote.cat(f"{directory}/manifest.json"))
+    manifest["members"]["lstm"]["version"] = "../../../victim"
+    remote.pipe(f"{directory}/manifest.json", json.dumps(manifest).encode())
+    sha256 = hashlib.sha256(remote.cat(f"{directory}/manifest.json")).hexdigest()
+    path = f"/chain/home/serving/{FILE}"
+    remote.pipe(
+        path, json.dumps(json.loads(remote.cat(path)) | {"manifest_sha256": sha256}).encode()
+    )
+    with pytest.raises(ReleaseError, match="names that no release has"):
+        pull(URL, home)
+    assert (tmp_path / "victim").is_dir()
+
+
+def test_a_copy_whose_release_cannot_be_read_is_made_anew(
+    remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path
+) -> None:
+    pull(URL, tmp_path)
+    (tmp_path / "serving" / FILE).write_text("")
+    pull(URL, tmp_path)
+    assert Release.read(tmp_path / "serving") == predictor.release
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("data", "../../elsewhere"), ("version", "../20150619T000000Z-00000000")]
 )

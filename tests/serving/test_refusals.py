@@ -228,7 +228,7 @@ def test_a_body_that_never_comes_keeps_no_place(
     connection.putheader("Content-Length", "10")
     connection.endheaders()
     reply = connection.getresponse()
-    assert_problem(Reply(reply.status, dict(reply.headers), reply.read()), 400)
+    assert_problem(Reply(reply.status, dict(reply.headers), reply.read()), 408)
     connection.close()
     assert "sales_requests_in_flight 1.0" in client.get("/metrics").body.decode()
 

@@ -110,6 +110,38 @@ def test_with_a_key_the_service_is_asked_in_its_name(
     assert not tried.is_of(predictor.release)
 
 
+def test_a_key_that_is_not_known_is_told_as_that(
+    client: Client, keys: Keys, predictor: Predictor
+) -> None:
+    keys.add("another")
+    tried = point_at(predictor.release, at(client, "sales_revoked"))
+    assert "does not know the key in SALES_SERVICE_KEY" in tried.says
+
+
+def test_no_proxy_stands_between_a_refresh_and_a_service_here(
+    client: Client, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert point_at(predictor.release, at(client)).is_of(predictor.release)
+
+
+def test_a_service_that_has_too_much_to_do_is_asked_again(
+    client: Client, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused: list[float] = []
+    monkeypatch.setattr(telling.time, "sleep", paused.append)
+    ask, busy = telling._ask, iter([503, 429])
+
+    def often_busy(settings: Settings, path: str, **options: object) -> tuple:
+        status = next(busy, None) if path.startswith("/v1/stores") else None
+        return (status, {}) if status else ask(settings, path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(telling, "_ask", often_busy)
+    assert point_at(predictor.release, at(client)).is_of(predictor.release)
+    assert paused == list(telling.PAUSES_S[:2])
+
+
 def test_something_else_on_the_port_is_told(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
