@@ -165,8 +165,8 @@ def _age(settings: Settings, refreshed: datetime) -> Iterator[Finding]:
         yield Finding(
             False,
             f"{settings.snapshot_path} is of a refresh of {refreshed:%Y-%m-%d %H:%M} UTC, which is "
-            "yet to come: this machine's clock is behind; set it, since schedules go by it and "
-            "days after it are refused.",
+            "yet to come: this machine's clock is behind, or was ahead then; set it where it is, "
+            "since schedules go by it and days after it are refused.",
         )
     if age.days > settings.stale_days:
         yield Finding(
@@ -259,8 +259,8 @@ def _incoming(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             False,
             f"{', '.join(names)} in {settings.incoming} waits for `sales dev`, which is not "
-            "running; start it, or move what waits elsewhere and load it by "
-            "`sales refresh --source`.",
+            "running, or whose sensor `incoming` is switched off; start it, or move what waits "
+            "elsewhere and load it by `sales refresh --source`.",
         )
 
 

@@ -1,14 +1,18 @@
 """Models: the backtest that judges them, the members fitted to all history, their ensemble."""
 
 import logging
+import math
 import time
 
 import dagster as dg
 import duckdb
+import pandas as pd
 
 from sales_assets import charts
+from sales_assets.errors import SalesError
 from sales_assets.forecasting import backtest as backtesting
 from sales_assets.forecasting import ensemble_study as study
+from sales_assets.forecasting import metrics
 from sales_assets.forecasting.bundle import compose, fit_member, fitted_members
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.features import (
@@ -138,14 +142,27 @@ def ensemble_study(home: Home) -> dg.MaterializeResult:
     )
 
 
-def _overall_score(con: duckdb.DuckDBPyConnection, model: str) -> dict[str, float]:
-    """Return a model's scores over the whole backtest."""
+def _overall_score(
+    con: duckdb.DuckDBPyConnection, model: str, history: pd.DataFrame
+) -> dict[str, float]:
+    """Return a model's scores over the whole backtest.
+
+    Raises:
+        SalesError: The scores are those of another backtest.
+    """
     scores = con.execute(
         "select * exclude (model, cutoff, horizon_week, store_type) from models.scores"
         " where model = $model and cutoff is null and horizon_week is null"
         " and store_type is null",
         {"model": model},
     ).df()
+    own = history[history["model"] == model]
+    rmspe = metrics.rmspe(own["sales"].to_numpy(), own["forecast"].to_numpy())
+    if len(scores) != 1 or not math.isclose(scores["rmspe"].item(), rmspe, rel_tol=1e-9):
+        raise SalesError(
+            "models.scores is of another backtest than models.backtest: materialise models/scores "
+            "first, or refresh."
+        )
     return {str(name): float(value) for name, value in scores.iloc[0].items()}
 
 
@@ -166,8 +183,8 @@ def member_asset(name: str) -> dg.AssetsDefinition:
         with home.warehouse() as con:
             frames = read_frames(con, "features.training")
             cutoff, data = last_sales_day(con), data_fingerprint(con)
-            score = _overall_score(con, name)
             history = con.execute("select * from models.backtest").df()
+            score = _overall_score(con, name, history)
         started = time.perf_counter()
         manifest, is_new = fit_member(
             home.models, name, frames, cutoff, data, settings, score, history
@@ -207,7 +224,7 @@ def ensemble(home: Home) -> dg.MaterializeResult:
         features = feature_names(con.execute("select * from features.training limit 0").df())
         cutoff, data = last_sales_day(con), data_fingerprint(con)
         history = con.execute("select * from models.backtest").df()
-        score = _overall_score(con, ENSEMBLE)
+        score = _overall_score(con, ENSEMBLE, history)
     with told_plainly():
         members = fitted_members(store, features, cutoff, data, settings)
         manifest = compose(store, members, history, score, settings.point)

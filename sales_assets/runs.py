@@ -45,6 +45,8 @@ RUNS_LOOKED_AT = 50
 # Dagster's name of what evaluates sensors; it gives a sign of life twice a minute.
 SENSOR_DAEMON = "SENSOR"
 MOST_SILENCE = timedelta(minutes=5)
+# The sensor of deliveries, and Dagster's word for one that somebody has switched off.
+SENSOR, SWITCHED_OFF = "incoming", "STOPPED"
 # `dg dev`, which `dagster dev` recommends instead, wants a project layout of its own.
 SUPERSEDED = "Function `dev_command` is superseded"
 # Dagster's own log lines go to the run's record, not to the terminal.
@@ -152,7 +154,7 @@ def unfinished(settings: Settings) -> list[str]:
 
 
 def takes_deliveries(settings: Settings) -> bool:
-    """Tell whether a daemon evaluates the sensors of a home, by its last sign of life."""
+    """Tell whether a daemon evaluates the sensor of deliveries, by its last sign of life."""
     if not (settings.dagster_home / "dagster.yaml").is_file():
         return False
     with (
@@ -160,6 +162,11 @@ def takes_deliveries(settings: Settings) -> bool:
         dg.DagsterInstance.from_config(str(settings.dagster_home.absolute())) as instance,
     ):
         beat = instance.get_daemon_heartbeats().get(SENSOR_DAEMON)
+        if any(
+            state.instigator_name == SENSOR and state.status.value == SWITCHED_OFF
+            for state in instance.all_instigator_state()
+        ):
+            return False
     return beat is not None and abs(time.time() - beat.timestamp) < MOST_SILENCE.total_seconds()
 
 

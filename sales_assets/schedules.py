@@ -20,6 +20,8 @@ from sales_assets.sources.inbox import Inbox, in_words
 MOST_LOCKING = timedelta(seconds=10)
 # Runs that stop for a reason of their own, such as a full disk, before a delivery is given up.
 MOST_ATTEMPTS = 3
+# What a delivery was like when its run was asked for.
+STAMPS_TAG = "sales/stamps"
 
 weekly_refresh = dg.define_asset_job(
     "weekly_refresh",
@@ -68,12 +70,15 @@ def incoming(
         runs = context.instance.get_runs(dg.RunsFilter(tags={DELIVERY_TAG: delivery.name}))
         if runs and not runs[0].is_finished:
             return dg.SkipReason(f"Run {runs[0].run_id[:8]} refreshes from {delivery.name}.")
-        if runs and runs[0].is_success:
+        is_loaded = bool(runs) and runs[0].is_success
+        if is_loaded and runs[0].tags.get(STAMPS_TAG) == inbox.stamps(delivery):
             context.log.info("%s was loaded", inbox.keep(delivery))
-        elif runs and (report := _report(context.instance, runs, delivery, settings)):
+            continue
+        is_tried = bool(runs) and not is_loaded
+        if is_tried and (report := _report(context.instance, runs, delivery, settings)):
             context.log.warning("%s cannot be used", inbox.reject(delivery, report))
         else:
-            return _refresh_from(delivery, attempt=len(runs) + 1)
+            return _refresh_from(inbox, delivery, attempt=len(runs) + 1)
 
     before, now = json.loads(context.cursor or "{}"), inbox.arrived()
     settled = [name for name, stamps in now.items() if before.get(name) == stamps]
@@ -83,7 +88,7 @@ def incoming(
             waiting[name] += f" waits for {' and '.join(lacking)}"
         elif name in settled:
             try:
-                return _refresh_from(inbox.take(name), attempt=1)
+                return _refresh_from(inbox, inbox.take(name), attempt=1)
             except OSError as error:
                 # What cannot be moved keeps nothing else waiting.
                 waiting[name] += f" cannot be taken: {error.strerror}"
@@ -108,11 +113,12 @@ def killed_runs(context: dg.SensorEvaluationContext, home: Home) -> dg.SkipReaso
     )
 
 
-def _refresh_from(delivery: Path, attempt: int) -> dg.RunRequest:
+def _refresh_from(inbox: Inbox, delivery: Path, attempt: int) -> dg.RunRequest:
+    """Ask for a run; what has grown when it is over is loaded once more."""
     return dg.RunRequest(
         run_key=f"{delivery.name}-{attempt}",
         run_config={"ops": {"delivery": {"config": {"source": str(delivery.absolute())}}}},
-        tags={DELIVERY_TAG: delivery.name},
+        tags={DELIVERY_TAG: delivery.name, STAMPS_TAG: inbox.stamps(delivery)},
     )
 
 

@@ -64,7 +64,7 @@ def serve_here(
     if release_url:
         tell(f"Copying the release at {release_url} …")
         try:
-            pull(release_url, settings.home)
+            pull(release_url, settings.home, is_start=True)
         except ReleaseError as error:
             if not (settings.serving / FILE).exists():
                 raise

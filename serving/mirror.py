@@ -27,7 +27,7 @@ COPIES = tuple(f"{place}{UNDER_WAY}*" for place in ("", "serving/", "models/*/")
 LONGEST_COPY_S = 6 * 3600.0
 
 
-def pull(url: str, home: Path) -> None:
+def pull(url: str, home: Path, *, is_start: bool = False) -> None:
     """Copy the present release of a home at a URL, unless it is there already.
 
     Several processes may do so at once; each part appears under its name when it is complete, and
@@ -36,6 +36,7 @@ def pull(url: str, home: Path) -> None:
     Args:
         url: What stands for `<home>` there; it has `serving/` and `models/`.
         home: Where to. A home that is refreshed by itself is not overwritten.
+        is_start: Whether every file that is there is looked at, and copied again if it has to be.
 
     Raises:
         ReleaseError: The URL cannot be read, or what it holds is no release.
@@ -52,7 +53,7 @@ def pull(url: str, home: Path) -> None:
             source.get_file(f"{root}/serving/{FILE}", f"{fresh}/{FILE}")
             release = Release.read(Path(fresh))
             # One here that cannot be read is replaced.
-            if release in _named(serving):
+            if release in _named(serving) and not is_start:
                 return
             _check_names(release, url)
             _copy(

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sales_assets.errors import ReleaseError, SalesError
-from sales_assets.forecasting.bundle import learnt_from, load_member, unlike
+from sales_assets.forecasting.bundle import as_recorded, learnt_from, load_member, unlike
 from sales_assets.forecasting.ensemble import Ensemble
 from sales_assets.forecasting.frames import Frames, feature_names
 from sales_assets.forecasting.member import Member
@@ -151,8 +151,10 @@ class Predictor:
         store = ModelStore(home / "models")
         ensemble = Ensemble.load(store.verified(ENSEMBLE, release.version, release.manifest_sha256))
         data = release.verified(home / "serving")
-        features = LiveFeatures(data, _of_release(settings, release))
-        learnt = learnt_from(store, store.manifest(ENSEMBLE, release.version))
+        manifest = store.manifest(ENSEMBLE, release.version)
+        settings = as_recorded(store, manifest, _of_release(settings, release))
+        features = LiveFeatures(data, settings)
+        learnt = learnt_from(store, manifest)
         if others := unlike(learnt, feature_names(features.planned.rows)):
             raise ReleaseError(
                 f"{release.version} was released by another version of the platform: {others} "

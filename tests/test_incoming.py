@@ -109,6 +109,32 @@ def test_a_file_that_is_still_written_is_left_alone(place: Path, tick: Tick) -> 
     assert isinstance(tick(), dg.RunRequest)
 
 
+def test_what_goes_on_being_written_after_it_was_taken_is_loaded_once_more(
+    place: Path, tick: Tick, instance: dg.DagsterInstance
+) -> None:
+    write(place / "monday", SOUND)
+    with (place / "monday" / "train.csv").open("a") as file:
+        tick()
+        run(instance, tick())
+        file.write("1,1,2015-01-06,1,1,1,0,0,0\n")
+    request = tick()
+    assert isinstance(request, dg.RunRequest)
+    assert names(place / ".taken") == ["monday"]
+    run(instance, request)
+    assert skipped(tick()) == "Empty."
+    assert names(Settings.load().archive) == ["monday"]
+    with duckdb.connect(Settings.load().warehouse_path) as con:
+        assert con.execute("select count(*) from raw.sales").fetchall() == [(2,)]
+
+
+def test_deliveries_that_have_piled_up_are_taken_as_they_are_counted(
+    place: Path, tick: Tick
+) -> None:
+    for name in ("week10", "week9", "week100"):
+        write(place / name, SOUND)
+    assert list(Inbox(Settings.load()).arrived()) == ["week9", "week10", "week100"]
+
+
 def test_loose_files_wait_for_one_another(place: Path, tick: Tick) -> None:
     write(place, {"Train.csv": SOUND["train.csv"], "store.csv.part": STORES})
     tick()

@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting import conformal, metrics
@@ -194,6 +195,35 @@ def windows_of(backtest: pd.DataFrame) -> dict[str, Window]:
     return windows
 
 
+def with_parameters(settings: Settings, name: str, member: Manifest) -> Settings:
+    """Return the settings with a member's own as its version records them.
+
+    Raises:
+        ModelStoreError: They are not valid any more.
+    """
+    try:
+        own = type(getattr(settings, name)).model_validate(member.parameters)
+    except ValidationError as error:
+        faults = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+        raise ModelStoreError(
+            f"{name} has parameters that cannot be used any more: {faults}."
+        ) from None
+    return settings.model_copy(update={name: own})
+
+
+def as_recorded(store: ModelStore, ensemble: Manifest, settings: Settings) -> Settings:
+    """Return the settings that an ensemble's members were fitted with.
+
+    Raises:
+        ModelStoreError: A member is unknown, its manifest was changed, or its parameters cannot
+            be used any more.
+    """
+    for name, own in ensemble.members.items():
+        member = store.recorded(name, own["version"], own["manifest_sha256"])
+        settings = with_parameters(settings, name, member)
+    return settings
+
+
 def load_member(
     store: ModelStore, name: str, version: str, manifest_sha256: str, settings: Settings
 ) -> Member:
@@ -201,9 +231,11 @@ def load_member(
 
     Raises:
         ModelStoreError: It is unknown, a file is not the one that was recorded, or the code of now
-            needs files that it was saved without.
+            needs files that it was saved without, or cannot use its parameters.
     """
     directory = store.verified(name, version, manifest_sha256)
+    # A network is asked for as many days of the past as it was trained with, whatever is set now.
+    settings = with_parameters(settings, name, store.manifest(name, version))
     try:
         return MEMBERS[name].load(directory, settings)
     except FileNotFoundError as error:

@@ -112,12 +112,13 @@ def create_steps(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def data_fingerprint(con: duckdb.DuckDBPyConnection) -> str:
-    """Return a hash of the cleaned tables and of the features' definition."""
+    """Return a hash of the cleaned tables, of the features' definition and of the training rows.
+
+    The rows follow from the rest, unless they were made before something else was.
+    """
     tables = [
-        con.execute(
-            f"select count(*), bit_xor(hash({table})) from cleaned.{table} as {table}"
-        ).fetchall()
-        for table in ("stores", "sales", "plan")
+        con.execute(f"select count(*), bit_xor(hash(rows)) from {table} as rows").fetchall()
+        for table in ("cleaned.stores", "cleaned.sales", "cleaned.plan", "features.training")
     ]
     return fingerprint_of(tables, [read_sql(name) for name in DEFINITION])
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting.backtest import COLUMNS, member_recipe
-from sales_assets.forecasting.bundle import fit_member, unlike
+from sales_assets.forecasting.bundle import fit_member, unlike, with_parameters
 from sales_assets.forecasting.champion import Champion, Choice
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.frames import Frames, feature_names
@@ -289,22 +288,6 @@ def fit_again(
         write_card(fresh, ENSEMBLE, draft, facts)
 
     return store.save(ENSEMBLE, draft, write)
-
-
-def with_parameters(settings: Settings, name: str, member: Manifest) -> Settings:
-    """Return the settings with a member's own as its version records them.
-
-    Raises:
-        ModelStoreError: They are not valid any more.
-    """
-    try:
-        own = type(getattr(settings, name)).model_validate(member.parameters)
-    except ValidationError as error:
-        faults = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
-        raise ModelStoreError(
-            f"{name} has parameters that cannot be used any more: {faults}."
-        ) from None
-    return settings.model_copy(update={name: own})
 
 
 def _readable(store: ModelStore, present: Champion | None) -> Manifest | None:

@@ -1,6 +1,8 @@
 """The home's `incoming`: what appears there is taken whole, and filed once it has been used."""
 
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -43,7 +45,10 @@ class Inbox:
         self._loose = self._taken / ".files"
 
     def arrived(self) -> dict[str, str]:
-        """Return what lies in `incoming`: names in order, and what changes while one is written."""
+        """Return what lies in `incoming`, and what changes of it while it is written.
+
+        Names come in order, `week9` before `week10`.
+        """
         if not self.incoming.is_dir():
             return {}
         parts: dict[str, list[tuple[str, int, int]]] = {}
@@ -54,7 +59,7 @@ class Inbox:
         if self._loose.is_dir():
             # Taking them was begun, and not finished.
             parts.setdefault(LOOSE, [])
-        return {name: json.dumps(stamps) for name, stamps in sorted(parts.items())}
+        return {name: json.dumps(parts[name]) for name in sorted(parts, key=_as_counted)}
 
     def waiting_since(self, moment: datetime) -> list[str]:
         """Return the names of what lies in `incoming` since before a moment."""
@@ -96,6 +101,11 @@ class Inbox:
             return []
         return sorted(path for path in self._taken.iterdir() if not path.name.startswith("."))
 
+    def stamps(self, delivery: Path) -> str:
+        """Return what changes of a taken delivery that somebody still writes."""
+        stamps = json.dumps(list(_stamps(delivery)))
+        return hashlib.sha256(stamps.encode()).hexdigest()[:16]
+
     def keep(self, delivery: Path) -> Path:
         """Move a delivery that was loaded to the archive."""
         return _moved(delivery, self.archive)
@@ -117,6 +127,12 @@ def in_words(name: str) -> str:
     path = Path(text)
     parts = ((path.stem, LONGEST_STEM), (path.suffix, LONGEST_SUFFIX))
     return "".join(part.encode()[:most].decode("utf-8", "ignore") for part, most in parts)
+
+
+def _as_counted(name: str) -> list[tuple[bool, int, str]]:
+    """Return what names are ordered by: their numbers as numbers."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
 def _is_delivery(path: Path) -> bool:

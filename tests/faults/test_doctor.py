@@ -11,6 +11,14 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.daemon import SensorDaemon
 from dagster._daemon.types import DaemonHeartbeat
 
@@ -201,6 +209,25 @@ def test_an_asset_of_its_own_mends_no_failed_refresh(home_copy: Path) -> None:
             assert told == is_told
 
 
+def sensor_state(name: str, status: InstigatorStatus) -> InstigatorState:
+    code = LoadableTargetOrigin(module_name="sales_assets.definitions")
+    origin = RemoteRepositoryOrigin(InProcessCodeLocationOrigin(code), "__repository__")
+    return InstigatorState(
+        origin.get_instigator_origin(name), InstigatorType.SENSOR, status, SensorInstigatorData()
+    )
+
+
+def switch_off(name: str, settings: Settings) -> None:
+    """Switch a sensor off, as a click in the UI does."""
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        instance.add_instigator_state(sensor_state(name, InstigatorStatus.STOPPED))
+
+
+def switch_on(name: str, settings: Settings) -> None:
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        instance.update_instigator_state(sensor_state(name, InstigatorStatus.RUNNING))
+
+
 def test_what_waits_in_incoming_is_well_while_someone_takes_it(
     home_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +241,9 @@ def test_what_waits_in_incoming_is_well_while_someone_takes_it(
     monkeypatch.setattr(doctor, "LONGEST_WAIT", timedelta(0))
     (late,) = problems(home_copy)
     assert "monday.zip" in late
+    switch_off("incoming", settings)
+    assert "sensor `incoming` is switched off" in problems(home_copy)[0]
+    switch_on("incoming", settings)
     assert "is not taken by the running `sales dev`" in late
     (home_copy / "incoming" / "monday.zip").rename(home_copy / "incoming" / "monday.zip.part")
     assert "monday.zip.part" in problems(home_copy)[0]

@@ -13,6 +13,7 @@ from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting.bundle import (
     FORECAST_COLUMNS,
     Bundle,
+    as_recorded,
     compose,
     fit_member,
     load_member,
@@ -171,6 +172,20 @@ def test_other_members_settings_do_not_matter(copied, training, cutoff, data, se
     _, is_new = fit_member(copied, name, training, cutoff, data, settings)
 
     assert not is_new
+
+
+def test_a_member_is_asked_as_it_was_fitted_whatever_is_set_now(fitted, composed, settings):
+    store, members = fitted
+    lstm = settings.lstm.model_copy(update={"past_days": settings.lstm.past_days + 7})
+    other = settings.model_copy(update={"lstm": lstm})
+    saved = members["lstm"]
+
+    loaded = load_member(
+        store, "lstm", saved.version, store.manifest_sha256("lstm", saved.version), other
+    )
+
+    assert loaded.parameters == settings.lstm
+    assert as_recorded(store, composed, other).lstm == settings.lstm
 
 
 def test_an_ensemble_of_the_same_members_and_backtest_is_kept(fitted, composed, backtest):

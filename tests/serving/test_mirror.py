@@ -94,6 +94,17 @@ def test_a_member_whose_version_leads_elsewhere_takes_nothing_with_it(
     assert (tmp_path / "victim").is_dir()
 
 
+def test_a_start_copies_again_what_was_damaged_here(
+    remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path
+) -> None:
+    pull(URL, tmp_path)
+    weights = tmp_path / "models" / ENSEMBLE / predictor.release.version / "weights.json"
+    good = weights.read_bytes()
+    weights.write_bytes(b"{}")
+    pull(URL, tmp_path, is_start=True)
+    assert weights.read_bytes() == good
+
+
 def test_a_copy_whose_release_cannot_be_read_is_made_anew(
     remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path
 ) -> None:
