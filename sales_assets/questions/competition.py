@@ -6,6 +6,9 @@ from sales_assets.questions.picture import Panel, Picture, Series
 from sales_assets.questions.question import WITH_DEVIATIONS, NoAnswerError, Question
 from sales_assets.questions.words import between, change, is_known, is_sure, number
 
+# How much of the first dip may be left of stores that are said to be back.
+LEFT_OF_DIP = 1 / 3
+
 
 def _effect(row: pd.Series) -> str:
     """Tell a relative change and how sure it is."""
@@ -140,7 +143,10 @@ def _refurbishment(rows: pd.DataFrame) -> str:
 
 
 def _recovery(after: pd.DataFrame, is_below_for_good: bool) -> str:
-    """Tell from when on no interval is all below the former level.
+    """Tell from when on stores are neither surely nor by far below their former level.
+
+    An interval that holds the level may do so for being wide: who is back has made up for most of
+    the first dip.
 
     Args:
         after: The weeks after reopening, in order.
@@ -154,8 +160,17 @@ def _recovery(after: pd.DataFrame, is_below_for_good: bool) -> str:
         return "They have not come back to their former level yet."
     if not below.any():
         return "They were not surely below their former level at any time after."
-    back = after.loc[after["from_week"] > after.loc[below, "from_week"].max(), "from_week"]
-    return f"They were back at their former level after {number(back.iloc[0])} weeks."
+    is_short = below | (after["effect"] < LEFT_OF_DIP * after.loc[below, "effect"].iloc[0])
+    if is_short.iloc[-1]:
+        weeks = _week_after(after, below)
+        return f"After {weeks} weeks they were no longer surely below their former level."
+    return f"They were back at their former level after {_week_after(after, is_short)} weeks."
+
+
+def _week_after(weeks: pd.DataFrame, is_so: pd.Series) -> str:
+    """Return the week that follows the last of which something is so."""
+    last = weeks.loc[is_so, "from_week"].max()
+    return number(weeks.loc[weeks["from_week"] > last, "from_week"].iloc[0])
 
 
 def _draw_refurbishment(rows: pd.DataFrame) -> Picture:

@@ -5,7 +5,7 @@ import pandas as pd
 from sales_assets.charts import GREY, VERMILION
 from sales_assets.questions.picture import Panel, Picture, Series
 from sales_assets.questions.question import SALES_AND_STORES, Question
-from sales_assets.questions.words import WEEKDAYS, euros, number, percent
+from sales_assets.questions.words import WEEKDAYS, counted, euros, number, percent
 
 UNEXPLAINED = "unexplained"
 
@@ -14,16 +14,16 @@ def _overview(rows: pd.DataFrame) -> str:
     facts = rows.set_index("fact")
     days, selling = facts.loc["store days"], facts.loc["selling days"]
     absent = facts.loc["days that no file speaks of"]
-    in_stores = f" in {_counted(absent['stores'], 'store')}" if absent["rows"] else ""
+    in_stores = f" in {counted(absent['stores'], 'store')}" if absent["rows"] else ""
     is_repair = (rows["kind"] == "repair") & (rows["table_name"] == "cleaned.sales")
     repairs = rows.loc[is_repair, "rows"].sum()
     return (
-        f"{_counted(days['stores'], 'store')} from {_day(days['first_day'])} to "
-        f"{_day(days['last_day'])}: {_counted(selling['rows'], 'selling day')} "
-        f"({percent(selling['share'])} of all), and {_counted(absent['rows'], 'day')} that no "
+        f"{counted(days['stores'], 'store')} from {_day(days['first_day'])} to "
+        f"{_day(days['last_day'])}: {counted(selling['rows'], 'selling day')} "
+        f"({percent(selling['share'])} of all), and {counted(absent['rows'], 'day')} that no "
         f"file speaks of ({percent(absent['share'], 1)}{in_stores}). "
-        f"{_counted(repairs, 'opening')} had to be repaired and "
-        f"{_counted(facts.loc['rows refused', 'rows'], 'row')} refused; "
+        f"{counted(repairs, 'opening')} had to be repaired and "
+        f"{counted(facts.loc['rows refused', 'rows'], 'row')} refused; "
         f"{_counting(facts, selling['rows'])}{_planning(facts)}."
     )
 
@@ -71,7 +71,7 @@ def _outliers(rows: pd.DataFrame) -> str:
     furthest = rows.loc[rows["outlier_score"].abs().idxmax()]
     on = f"store {furthest['store_id']} on {_day(furthest['date'])}"
     return (
-        f"{_counted(len(rows), 'day')} of {number(rows['selling_days'].iloc[0])} "
+        f"{counted(len(rows), 'day')} of {number(rows['selling_days'].iloc[0])} "
         f"({percent(share, 1)}) sold far more or less than usual; "
         f"{_reasons(explained, len(rows))}. The furthest is {on}: "
         f"{euros(furthest['sales'])}, usually {euros(furthest['usual_sales'])} "
@@ -89,7 +89,7 @@ def _reasons(explained: pd.DataFrame, days: int) -> str:
     return (
         f"{percent(len(explained) / days)} of them have a likely reason, which would also fit "
         f"{percent(reasons['share_of_other_days'].sum())} of the other days, most often "
-        f"{main} ({_counted(reasons.loc[main, 'days'], 'day')})"
+        f"{main} ({counted(reasons.loc[main, 'days'], 'day')})"
     )
 
 
@@ -109,11 +109,6 @@ def _draw_outliers(rows: pd.DataFrame) -> Picture:
         f"{percent(share)} of the days far from usual have a likely reason",
         (Panel(shares, "% of days", "", is_horizontal=True),),
     )
-
-
-def _counted(count: float, noun: str) -> str:
-    """Return a count with its noun: `1 day`, `2 days`."""
-    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def _day(day: pd.Timestamp) -> str:

@@ -1,16 +1,16 @@
 """What promotions do, and where."""
 
-import numpy as np
 import pandas as pd
 
 from sales_assets.charts import BLUE, GREY, ORANGE
 from sales_assets.questions.picture import Panel, Picture, Series
 from sales_assets.questions.question import SALES_AND_STORES, NoAnswerError, Question
-from sales_assets.questions.ranking import SURE, ranked_promotions, top_size
+from sales_assets.questions.ranking import ranked_promotions, top_size
 from sales_assets.questions.words import (
     WEEKDAYS,
     between,
     change,
+    counted,
     euros,
     is_known,
     listed,
@@ -68,7 +68,8 @@ def _distribution(rows: pd.DataFrame) -> str:
         if is_known(chain["planned_share"])
         else ""
     )
-    slices = rows[rows["slice"] != "all"].drop_duplicates("slice")
+    values = rows["slice"].map(rows["slice"].value_counts())
+    slices = rows[(rows["slice"] != "all") & (values > 1)].drop_duplicates("slice")
     names = slices["slice"].str.replace("_", " ")
     uneven = names[slices["cramers_v"] >= UNEVEN].tolist()
     even = names[slices["cramers_v"] < UNEVEN].tolist()
@@ -81,8 +82,8 @@ def _distribution(rows: pd.DataFrame) -> str:
     if even:
         depends.append(f"by {listed(even)} they {'hardly do' if uneven else 'hardly differ'}")
     return (
-        f"Promotions are on {percent(chain['promo_share'])} of the open days{plan}: {together}; "
-        f"{', '.join(depends)}."
+        f"Promotions are on {percent(chain['promo_share'])} of the open days{plan}: {together}"
+        f"{'; ' if depends else ''}{', '.join(depends)}."
     )
 
 
@@ -129,10 +130,10 @@ def _drift(rows: pd.DataFrame) -> str:
     if rare:
         told += f". In {listed(rare)} hardly any former stretch of that length was as far from the "
         told += "whole history as the plan is"
-    if rows["derived_share"].iloc[0] > 0:
-        told += (
-            f". {percent(rows['derived_share'].iloc[0])} of the plan is derived from the history"
-        )
+    derived = rows["derived_share"].iloc[0]
+    if derived > 0:
+        part = "The whole plan" if derived == 1 else f"{percent(derived, 1)} of the plan"
+        told += f". {part} is derived from the history"
     return f"{told}."
 
 
@@ -183,13 +184,22 @@ def _composition(chain: pd.Series) -> str:
     customers, basket = chain["customer_lift"], chain["basket_lift"]
     if not is_known(customers, basket):
         return ""
+    stores, all_stores = chain["counted_stores"], chain["stores"]
+    where = (
+        f" Customers are counted in {number(stores)} of {counted(all_stores, 'store')}: there"
+        if stores < all_stores
+        else ""
+    )
     if customers > 0 and basket > 0:
         share = chain["customer_share"]
         return (
-            f" {percent(share)} of the lift are more customers ({change(customers)}), the other "
-            f"{percent(1 - round(share, 2))} larger baskets ({change(basket)})."
+            f"{where} {percent(share)} of the lift are more customers ({change(customers)}), the "
+            f"other {percent(1 - round(share, 2))} larger baskets ({change(basket)})."
         )
-    return f" Customers change by {change(customers)}, baskets by {change(basket)}."
+    return (
+        f"{where} {'customers' if where else 'Customers'} change by {change(customers)}, "
+        f"baskets by {change(basket)}."
+    )
 
 
 def _draw_effect(rows: pd.DataFrame) -> Picture:
@@ -223,26 +233,27 @@ def _draw_effect(rows: pd.DataFrame) -> Picture:
 def _targeting(rows: pd.DataFrame) -> str:
     if len(rows) < STORES_OF_A_RANKING:
         raise NoAnswerError(f"a ranking needs {STORES_OF_A_RANKING} stores, and has {len(rows)}")
+    if rows["rank_hi_95"].min() >= rows["rank_lo_95"].max():
+        return (
+            f"Which of {number(len(rows))} stores gain most is not told from chance: the 95 % "
+            f"intervals of all ranks overlap. In the median store a promotion day adds "
+            f"{euros(rows['gain_eur'].median())} ({change(rows['lift'].median())})."
+        )
     best, size = rows.iloc[0], top_size(len(rows))
     likely = int((rows["chance_of_top_tenth"] > 1 / 2).sum())
     days = rows["days_of_promo_week"].median()
-    top, bottom = rows.head(size), rows.tail(size)
-    moved = days * (top["gain_eur"].mean() - bottom["gain_eur"].mean())
-    margin = days * np.hypot(_margin_of_mean(top), _margin_of_mean(bottom))
+    low, high = best["moved_week_lo_95"], best["moved_week_hi_95"]
+    unsure = ": perhaps nothing" if low <= 0 <= high else ""
     ranks = f"{number(best['rank_lo_95'])} to {number(best['rank_hi_95'])} of {number(len(rows))}"
+    are = "store is" if likely == 1 else "stores are"
     return (
         f"Store {int(best['store_id'])} gains most: {euros(best['gain_eur'])} a promotion day "
         f"({change(best['lift'])}), and its rank is 95 % sure within {ranks}; {number(likely)} "
-        f"stores are more likely than not among the best {number(size)}. A promotion week of "
-        f"{number(days)} days in a store of the best tenth instead of one of the last is worth "
-        f"{euros(moved)} (95 % sure between {euros(moved - margin)} and {euros(moved + margin)})."
+        f"{are} more likely than not among the best {number(size)}. A promotion week of "
+        f"{counted(days, 'day')} in a store of the best tenth instead of one of the last is worth "
+        f"{euros(best['moved_week_eur'])} (95 % sure between {euros(low)} and {euros(high)}"
+        f"{unsure})."
     )
-
-
-def _margin_of_mean(rows: pd.DataFrame) -> float:
-    """Return half the 95 % interval of the mean gain of some stores, in EUR a day."""
-    errors = (rows["gain_hi_95"] - rows["gain_lo_95"]) / (2 * SURE)
-    return float(SURE * np.sqrt((errors**2).sum()) / len(rows))
 
 
 def _draw_targeting(rows: pd.DataFrame) -> Picture:
@@ -276,15 +287,16 @@ def _promo2(rows: pd.DataFrame) -> str:
     text = f"Beyond what stores without it saw: {'; '.join(told)}."
     if len(level):
         row = level.iloc[0]
-        gap = row["sales_effect"]
+        gap, low, high = row["sales_effect"], row["sales_lo_95"], row["sales_hi_95"]
         text += f" The level of stores that take part differs by {change(gap)} from others of"
-        text += f" their kind{_sure(row['sales_lo_95'], row['sales_hi_95'])}."
+        unsure = f" ({between(low, high)}: perhaps none)" if low <= 0 <= high else _sure(low, high)
+        text += f" their kind{unsure}."
     return text
 
 
 def _told_effect(row: pd.Series) -> str:
     low, high = row["sales_lo_95"], row["sales_hi_95"]
-    stores = f"{number(row['stores'])} {'store' if row['stores'] == 1 else 'stores'}"
+    stores = counted(row["stores"], "store")
     effect = change(row["sales_effect"], 1)
     if not is_known(low, high):
         return f"{stores} sold {effect}, too few for an interval"
@@ -363,7 +375,7 @@ QUESTIONS = (
         "taken off. The intervals hold what stores differ by and what all stores of a week share; "
         "a kind with one store has none.",
         shows=("slice", "value", "stores", "sales_lift", "lift_lo_95", "lift_hi_95",
-               "customer_lift", "basket_lift", "customer_share"),
+               "counted_stores", "customer_lift", "basket_lift", "customer_share"),
     ),
     Question(
         name="promo_targeting",

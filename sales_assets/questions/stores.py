@@ -12,7 +12,7 @@ from sales_assets.questions.question import (
     NoAnswerError,
     Question,
 )
-from sales_assets.questions.words import between, change, is_known, is_sure, listed, number
+from sales_assets.questions.words import between, change, counted, is_known, is_sure, listed, number
 
 MEASURES = ("sales", "customers", "basket")
 WITH_LEVELS = (*SALES_AND_STORES, "insights.store_levels")
@@ -38,15 +38,16 @@ def _customers(rows: pd.DataFrame) -> str:
     return (
         f"Sales follow customers {_closeness(chain['pearson'])}: their correlation on an open day "
         f"is {chain['pearson']:.2f} (Pearson{bounds}; Spearman {chain['spearman']:.2f}){within}. "
-        f"A customer spends EUR {chain['basket']:.2f}; in eight of ten days of a store the mean "
-        f"basket is between EUR {chain['basket_p10']:.2f} and {chain['basket_p90']:.2f}."
+        f"A customer spends EUR {chain['basket']:.2f}; on eight of ten store days of the chain the "
+        f"mean basket is between EUR {chain['basket_p10']:.2f} and {chain['basket_p90']:.2f}."
     )
 
 
 def _closeness(correlation: float) -> str:
-    if correlation <= 0.3:
+    if abs(correlation) <= 0.3:
         return "hardly"
-    return "closely" if correlation > 0.7 else "loosely"
+    how = "closely" if abs(correlation) > 0.7 else "loosely"
+    return how if correlation > 0 else f"{how}, but the other way"
 
 
 def _draw_customers(rows: pd.DataFrame) -> Picture:
@@ -60,7 +61,7 @@ def _draw_customers(rows: pd.DataFrame) -> Picture:
         parts["pearson_lo_95"], parts["pearson_hi_95"],
     )  # fmt: skip
     basket = Series(
-        "basket, with the range of eight of ten days", names, parts["basket"],
+        "basket, with the range of eight of ten store days", names, parts["basket"],
         parts["basket_p10"], parts["basket_p90"],
     )  # fmt: skip
     closely = _closeness(parts["pearson"].iloc[0])
@@ -77,7 +78,7 @@ def _draw_customers(rows: pd.DataFrame) -> Picture:
                 "correlation of sales and customers", "", kind="dots", is_horizontal=True,
             ),
             Panel(
-                (basket,), "EUR a customer, and range of 8 of 10 days", "", kind="dots",
+                (basket,), "EUR a customer, and range of 8 of 10 store days", "", kind="dots",
                 is_horizontal=True,
             ),
         ),
@@ -181,7 +182,7 @@ def _clusters(rows: pd.DataFrame) -> str:
     largest = described.index[0]
     oddest = (distances(rows) ** 2).sum(axis=1).drop(largest).idxmax()
     told = {
-        group: f"{described.loc[group, 'cluster_stores']} stores: "
+        group: f"{counted(described.loc[group, 'cluster_stores'], 'store')}: "
         f"{described.loc[group, 'cluster_is']}"
         for group in (largest, oddest)
     }
@@ -199,7 +200,8 @@ def _draw_clusters(rows: pd.DataFrame) -> Picture:
     sizes = rows["cluster"].value_counts()
     names = [TRAITS[trait].name for trait in away.columns]
     series = tuple(
-        Series(f"{group}: {sizes[group]} stores", names, away.loc[group]) for group in away.index
+        Series(f"{group}: {counted(sizes[group], 'store')}", names, away.loc[group])
+        for group in away.index
     )
     panel = Panel(
         series, "standard deviations from the mean store", "", kind="dots", is_horizontal=True,

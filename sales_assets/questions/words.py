@@ -35,6 +35,11 @@ def number(value: float, digits: int = 0) -> str:
     return f"{value:,.{digits}f}"
 
 
+def counted(count: float, noun: str) -> str:
+    """Return a count with its noun: `1 day`, `2 days`."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
 def listed(names: list[str]) -> str:
     """Return names as a sentence lists them: `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,7 +1,8 @@
 -- One row a comparison: how sales and customers of stores in the recurring promotion Promo2 change
 -- in the months in which it starts anew, and from joining it on, beyond what stores without it see
 -- in the same weeks or months; and how far stores that take part are from those that do not. State
--- holidays are left out, and the store's weekday and promotion are held constant.
+-- holidays are left out, and the store's weekday and promotion are held constant, but for that level
+-- of those that take part.
 with
 
 days as (

@@ -192,6 +192,7 @@ select
     exp(sales) - 1 as sales_lift,
     exp(sales - sales_margin) - 1 as lift_lo_95,
     exp(sales + sales_margin) - 1 as lift_hi_95,
+    counted_stores,
     exp(customers) - 1 as customer_lift,
     exp(customers - customers_margin) - 1 as customer_lo_95,
     exp(customers + customers_margin) - 1 as customer_hi_95,

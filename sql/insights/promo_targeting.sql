@@ -1,6 +1,7 @@
 -- One row a store: what a promotion adds to its day, in EUR and as a share, and its place among the
 -- stores with how sure that is. The lift is that of the mean weekday, against days without
--- promotion, after what all stores of a day share was taken off.
+-- promotion, after what all stores of a day share was taken off. `moved_week_eur` is the same in all
+-- rows: what a promotion week is worth in a store of the best tenth instead of one of the last.
 with
 
 days as (
@@ -83,15 +84,19 @@ promo_weeks as (
     group by store_id
 ),
 
--- How surprises of four weeks move a store's lift: days of one week are no evidence of their own,
--- and what lasts for weeks cancels out between promotions and the weeks beside them.
+-- How surprises of four weeks move a store's lift, and its sales without promotion: days of one week
+-- are no evidence of their own, and what lasts for weeks cancels out between promotions and the weeks
+-- beside them.
 store_blocks as (
     select
         adjusted.store_id,
         adjusted.block,
         sum(
             if(adjusted.is_promo, 1, -1) * (adjusted.log_sales - sides.log_sales) / sides.days
-        ) as surprise
+        ) as surprise,
+        sum(
+            if(adjusted.is_promo, 0, 1) * (adjusted.log_sales - sides.log_sales) / sides.days
+        ) as plain_surprise
     from adjusted
     inner join sides using (store_id, weekday, is_promo)
     inner join cells using (store_id, weekday)
@@ -101,7 +106,9 @@ store_blocks as (
 noise as (
     select
         store_id,
-        sqrt(sum(surprise ** 2) * count(*) / (count(*) - 1)) as surprise
+        sqrt(sum(surprise ** 2) * count(*) / (count(*) - 1)) as surprise,
+        sqrt(sum(plain_surprise ** 2) * count(*) / (count(*) - 1)) as plain_surprise,
+        count(*) - 1 as freedom
     from store_blocks
     group by store_id
     having count(*) > 1
@@ -114,8 +121,10 @@ select
     store_lifts.promo_days,
     promo_weeks.days_of_promo_week,
     store_lifts.plain_sales,
+    noise.plain_surprise / store_lifts.cells as log_plain_error,
     store_lifts.log_lift,
-    noise.surprise / store_lifts.cells as log_lift_error
+    noise.surprise / store_lifts.cells as log_lift_error,
+    noise.freedom
 from store_lifts
 inner join noise using (store_id)
 inner join promo_weeks using (store_id)

@@ -117,7 +117,7 @@ select
     value,
     case when slice <> 'settled' then from_week end as from_week,
     stores,
-    (select median(away) from closures) as median_days_away,
+    (select median(away) from closures semi join befores using (store_id)) as median_days_away,
     exp(effect) - 1 as effect,
     exp(effect - margin) - 1 as effect_lo_95,
     exp(effect + margin) - 1 as effect_hi_95

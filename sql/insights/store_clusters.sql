@@ -39,11 +39,18 @@ weeks as (
 ),
 
 sundays as (
+    -- Of the weeks in which it sold. Files may leave closed days out.
     select
         store_id,
         avg(cast(is_open and sales > 0 as integer)) as sunday_share
     from cleaned.sales
-    where isodow(date) = 7 and not is_absent
+    semi join (
+        select distinct store_id, date_trunc('week', date) as week from selling_days
+    ) as selling_weeks
+        on
+            selling_weeks.store_id = sales.store_id
+            and selling_weeks.week = date_trunc('week', sales.date)
+    where isodow(date) = 7
     group by store_id
 ),
 

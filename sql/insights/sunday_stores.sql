@@ -4,19 +4,25 @@
 with
 
 days as (
-    select store_id, cast(isodow(date) as tinyint) as weekday, is_promo, sales, customers, is_open
+    select
+        store_id,
+        cast(isodow(date) as tinyint) as weekday,
+        is_promo,
+        sales,
+        customers,
+        is_open and sales > 0 as sells,
+        bool_or(is_open and sales > 0) over (
+            partition by store_id, date_trunc('week', date)
+        ) as sells_that_week
     from cleaned.sales
-    where not is_absent
 ),
 
 groups as (
-    select
-        store_id,
-        count(*) filter (where weekday = 7 and is_open and sales > 0)
-        > 0.5 * count(*) filter (where weekday = 7) as opens_sundays
+    -- A Sunday that no file speaks of was a closed one, unless the store was away for the week.
+    select store_id, avg(cast(sells as integer)) > 0.5 as opens_sundays
     from days
+    where weekday = 7 and sells_that_week
     group by store_id
-    having count(*) filter (where weekday = 7) > 0
 ),
 
 store_weekdays as (
@@ -30,7 +36,7 @@ store_weekdays as (
         avg(ln(days.customers)) filter (where days.customers > 0) as log_customers
     from days
     inner join groups using (store_id)
-    where days.is_open and days.sales > 0 and not days.is_promo
+    where days.sells and not days.is_promo
     group by all
 ),
 

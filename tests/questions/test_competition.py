@@ -10,7 +10,7 @@ from sales_assets.questions.competition import QUESTIONS
 from sales_assets.questions.question import Question
 from sales_assets.sources.sample import competitor_loss
 from sales_assets.sources.sample_facts import EFFECTS
-from tests.questions.conftest import BY_NAME, Ask, answer
+from tests.questions.conftest import BY_NAME, Ask, answer, rows_of
 from tests.questions.tiny import sell
 
 NAMES = [question.name for question in QUESTIONS]
@@ -163,6 +163,7 @@ def test_a_slope_within_kinds_is_found_however_far_apart_the_kinds_are(
         ([0.02, -0.01, -0.02, -0.03], -0.01, "have not come back"),
         ([-0.02, 0.01, -0.01, 0.02], 0.02, "back at their former level after 12 weeks"),
         ([-0.02, 0.01, 0.01, 0.02], 0.02, "back at their former level after 4 weeks"),
+        ([-0.02, -0.01, 0.01, 0.02], 0.02, "back at their former level after 8 weeks"),
         ([-0.02, 0.01, 0.01, 0.02], -0.01, "have not come back"),
         ([0.02, 0.01, 0.01, 0.02], 0.02, "not surely below"),
         ([-0.02, -0.01, np.nan, np.nan], np.nan, "have not come back"),
@@ -175,7 +176,9 @@ def test_who_is_back_stays_so(
     rows = of_real("refurbishment_effect")
     weeks = [0, 4, 8, 12]
     after = rows[rows["slice"] == "after reopening"]
-    after = after[after["from_week"].isin(weeks)].assign(effect_hi_95=highest, effect_lo_95=-0.5)
+    after = after[after["from_week"].isin(weeks)].assign(
+        effect=[-0.15, -0.04, -0.04, -0.03], effect_hi_95=highest, effect_lo_95=-0.5
+    )
     later = rows[rows["slice"] == "settled"].assign(effect_hi_95=settled, effect_lo_95=-0.5)
     assert told in answer("refurbishment_effect", pd.concat([after, later]))
 
@@ -225,14 +228,58 @@ def test_an_effect_that_is_turned_round_is_told_turned_round(of_real: Ask, name:
     assert answer(name, rows) != answer(name, turned)
 
 
+@pytest.mark.parametrize(
+    ("effects", "told"),
+    [
+        ([-0.15, -0.06, -0.04, -0.04], "back at their former level after 8 weeks"),
+        ([-0.15, -0.04, -0.06, -0.04], "back at their former level after 12 weeks"),
+        ([-0.15, -0.04, -0.04, -0.06], "After 4 weeks they were no longer surely below"),
+        ([-0.15, -0.14, -0.14, -0.14], "After 4 weeks they were no longer surely below"),
+    ],
+)
+def test_who_is_back_has_made_up_for_two_thirds_of_the_dip(
+    of_sample: Ask, effects: list[float], told: str
+) -> None:
+    rows = of_sample("refurbishment_effect")
+    after = (
+        rows[rows["slice"] == "after reopening"]
+        .head(4)
+        .assign(effect=effects, effect_lo_95=-0.5, effect_hi_95=[-0.02, 0.3, 0.3, 0.3])
+    )
+    assert told in answer("refurbishment_effect", after)
+
+
 def test_stores_that_never_come_back_to_their_level_are_told_of(of_real: Ask) -> None:
     rows = of_real("refurbishment_effect").assign(
         effect=-0.3, effect_lo_95=-0.35, effect_hi_95=-0.25
     )
     assert "have not come back" in answer("refurbishment_effect", rows)
     late = (rows["from_week"].fillna(0) >= 8) | (rows["slice"] == "settled")
-    back = rows.assign(effect_hi_95=np.where(late, 0.01, rows["effect_hi_95"]))
+    wide = rows.assign(effect_hi_95=np.where(late, 0.01, rows["effect_hi_95"]))
+    assert "After 8 weeks they were no longer surely below" in answer("refurbishment_effect", wide)
+    back = wide.assign(effect=np.where(late, -0.09, -0.3))
     assert "back at their former level after 8 weeks" in answer("refurbishment_effect", back)
+
+
+def test_a_closure_without_a_history_before_it_is_not_in_the_median(
+    small: duckdb.DuckDBPyConnection,
+) -> None:
+    # Store 5 sells for 150 days before it closes, store 6 for 20.
+    small.execute(
+        "insert into cleaned.stores (store_id, store_type, assortment) "
+        "select store, 'a', 'basic' from range(1, 7) as stores(store)"
+    )
+    small.execute(
+        "insert into cleaned.sales (store_id, date, sales, is_open, is_promo, state_holiday, "
+        "is_school_holiday, is_absent) select store, cast(day as date), 1000, true, false, "
+        "'none', false, false from range(1, 7) as stores(store), "
+        "generate_series(date '2014-01-01', date '2015-01-31', interval 1 day) as days(day) "
+        "where not (store > 4 and day between if(store = 5, date '2014-06-01', date '2014-01-21') "
+        "and date '2014-08-09')"
+    )
+    rows = rows_of(small, "refurbishment_effect")
+    assert (rows["stores"] == 1).all()
+    assert (rows["median_days_away"] == 70).all()
 
 
 def test_a_move_before_the_opening_is_warned_of(of_real: Ask) -> None:

@@ -64,13 +64,21 @@ def test_the_baskets_of_the_sample_are_found_by_type(of_sample: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pearson", "says"), [(0.9, "closely"), (0.5, "loosely"), (-0.5, "hardly")]
+    ("pearson", "says"),
+    [
+        (0.9, "closely"),
+        (0.5, "loosely"),
+        (-0.3, "hardly"),
+        (-0.5, "loosely, but the other way"),
+        (-0.9, "closely, but the other way"),
+    ],
 )
 def test_the_answer_says_how_closely(of_real: Ask, pearson: float, says: str) -> None:
     rows = of_real("sales_customers")
     rows.loc[0, "pearson"] = pearson
-    assert f"Sales follow customers {says}" in answer("sales_customers", rows)
+    assert f"Sales follow customers {says}:" in answer("sales_customers", rows)
     assert f"{pearson:.2f}" in answer("sales_customers", rows)
+    assert f"customers {says};" in BY_NAME["sales_customers"].draw(rows).title
 
 
 def test_one_store_has_no_interval(small: duckdb.DuckDBPyConnection) -> None:
