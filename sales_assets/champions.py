@@ -5,6 +5,8 @@ import logging
 import dagster as dg
 import pandas as pd
 
+from sales_assets import quality
+from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting.champion import Champion, judgements
 from sales_assets.forecasting.features import data_fingerprint, last_sales_day
 from sales_assets.forecasting.frames import Frames, read_frames
@@ -30,7 +32,7 @@ def choice(home: Home) -> dg.MaterializeResult:
 
     The new ensemble is judged by its backtest, against the baseline and the champion. A champion
     that goes on is fitted again to the new data. It is decided here, once for everything after it;
-    the champion moves when the forecasts have passed their checks.
+    the champion moves when that is published.
     """
     store, settings = home.models, home.settings
     with home.warehouse() as con:
@@ -72,12 +74,14 @@ def versions(home: Home) -> dg.MaterializeResult:
 
     The status is champion, former champion or challenger; rmspe_compared and champion_rmspe are
     errors on the windows that it and the champion of then (judged_against) were both judged on.
-    The champion moves here, once the forecasts have passed their checks.
+    All of it as it is from this publication on.
     """
     store = home.models
-    with told_plainly():
-        champion = store.settle()
     with home.warehouse() as con:
+        quality.refuse_what_was_stopped(con, store.chosen())
+        champion = store.settled()
+        if champion is None:
+            raise ModelStoreError(f"There is no champion in {store.root}; refresh first.")
         replace_table(con, "models.versions", _versions(store, champion))
         metadata = describe(con, "models.versions")
     return dg.MaterializeResult(
@@ -99,7 +103,7 @@ def promotions(home: Home) -> dg.MaterializeResult:
     Versions that are not kept any more are told of, too.
     """
     with told_plainly():
-        champion = home.models.champion()
+        champion = home.models.settled()
     table = pd.DataFrame([vars(event) for event in (champion.history if champion else ())])
     # A history without any comparison would otherwise have columns of no type.
     table = table.astype({"rmspe": float, "champion_rmspe": float, "against": "string"})

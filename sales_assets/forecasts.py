@@ -3,8 +3,11 @@
 import logging
 
 import dagster as dg
+import duckdb
+import pandas as pd
 
 from sales_assets import charts, quality, warehouse
+from sales_assets.errors import WarehouseError
 from sales_assets.forecasting.bundle import Bundle, load_member
 from sales_assets.forecasting.ensemble import Ensemble
 from sales_assets.forecasting.explanations import explain
@@ -13,8 +16,11 @@ from sales_assets.forecasting.lightgbm import LightGBM
 from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.metadata import chart, describe
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
+from sales_assets.settings import Settings
 
 log = logging.getLogger("sales_assets.forecasts")
+
+NEWEST = "cutoff = (select max(cutoff) from warehouse.forecasts.daily)"
 
 
 @dg.asset(
@@ -25,16 +31,18 @@ log = logging.getLogger("sales_assets.forecasts")
     owners=OWNERS,
     pool=WRITER_POOL,
 )
-def daily(home: Home) -> dg.MaterializeResult:
+def daily(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """One row a cutoff, store, coming day and model: forecast in EUR with 80 and 95 % bounds.
 
-    A closed day is exactly 0. The rows of the present cutoff are replaced, earlier ones stay.
+    A closed day is exactly 0. The rows of the present cutoff are replaced; those of earlier ones
+    stay as they were published.
     """
     settings, store = home.settings, home.models
     with told_plainly():
         chosen = store.chosen()
         assert chosen is not None, "models/choice comes first"
     with home.warehouse() as con:
+        quality.refuse_what_was_stopped(con)
         frames = read_frames(con, "features.future")
         # What members see ends with the plan that is there, which may be that of a refresh with
         # another horizon.
@@ -45,12 +53,7 @@ def daily(home: Home) -> dg.MaterializeResult:
             )
             forecasts = bundle.forecast(frames)
         cutoff = frames.rows["cutoff"].iloc[0]
-        with warehouse.transaction(con):
-            con.register("fresh", forecasts)
-            con.execute(warehouse.read_sql("forecasts/daily"))
-            con.execute("delete from forecasts.daily where cutoff = $cutoff", {"cutoff": cutoff})
-            con.execute("insert into forecasts.daily by name select * from fresh")
-        con.unregister("fresh")
+        replace_forecasts(con, forecasts, context.run.run_id, settings)
         ensemble = forecasts[forecasts["model"] == ENSEMBLE]
         figure = charts.forecast_against_history(frames.history, ensemble)
         metadata = describe(con, "forecasts.daily", ("features.future",))
@@ -68,6 +71,48 @@ def daily(home: Home) -> dg.MaterializeResult:
             "chart": chart(figure, "The chain's sales and forecast by day"),
         }
     )
+
+
+def replace_forecasts(
+    con: duckdb.DuckDBPyConnection, forecasts: pd.DataFrame, run: str, settings: Settings
+) -> None:
+    """Replace the forecasts of a cutoff, which are unchecked from then on.
+
+    Where the newest ones until then were stopped by their check, or killed before it, what was
+    published of their cutoff is put back.
+
+    Args:
+        con: The warehouse.
+        forecasts: All rows of one cutoff.
+        run: Dagster's id of the run that makes them.
+        settings: The home.
+    """
+    is_refused = quality.FORECASTS in quality.stopped(con)
+    if is_refused:
+        _recall_published(con, settings)
+    con.register("fresh", forecasts)
+    with warehouse.transaction(con):
+        con.execute(warehouse.read_sql("forecasts/daily"))
+        if is_refused:
+            con.execute(f"delete from forecasts.daily where {NEWEST}")
+            con.execute("insert into forecasts.daily by name from put_back")
+        con.execute("delete from forecasts.daily where cutoff in (select cutoff from fresh)")
+        con.execute("insert into forecasts.daily by name from fresh")
+        quality.note(con, run, quality.FORECASTS, [quality.UNCHECKED])
+    con.unregister("fresh")
+
+
+def _recall_published(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Fill `put_back` with what is published of the newest cutoff, if anything is."""
+    create = "create or replace temporary table put_back as"
+    con.execute(f"{create} from forecasts.daily limit 0")
+    if not settings.snapshot_path.exists():
+        return
+    try:
+        with warehouse.beside_snapshot(con, settings):
+            con.execute(f"{create} from published.forecasts.daily where {NEWEST}")
+    except (WarehouseError, duckdb.Error) as error:
+        log.warning("what was published of the newest cutoff cannot be put back: %s", error)
 
 
 @dg.asset(
@@ -152,11 +197,18 @@ def publication_asset(upstream: list[list[str]]) -> dg.AssetsDefinition:
         pool=WRITER_POOL,
     )
     def snapshot(home: Home) -> dg.MaterializeResult:
-        """The DuckDB and Parquet files that people query; replaced atomically after all checks."""
+        """The DuckDB and Parquet files that people query; replaced atomically after all checks.
+
+        The champion moves with them.
+        """
+        store = home.models
         with home.warehouse() as con:
-            quality.refuse_what_was_stopped(con)
+            quality.refuse_what_was_stopped(con, store.chosen())
         with told_plainly():
+            champion = store.settled()
             path = warehouse.publish(home.settings)
+            if champion:
+                store.crown(champion)
         log.info("published %s", path)
         return dg.MaterializeResult(
             metadata={

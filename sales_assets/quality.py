@@ -11,12 +11,17 @@ import duckdb
 
 from sales_assets import quality_charts, validation, warehouse
 from sales_assets.errors import SalesError
+from sales_assets.forecasting.features import last_sales_day
+from sales_assets.forecasting.manifest import Manifest
 from sales_assets.metadata import chart, describe, preview
 from sales_assets.resources import OWNERS, WRITER_POOL, Home
 from sales_assets.suites import SUITES
 
 log = logging.getLogger("sales_assets.quality")
 
+FORECASTS = "forecasts_daily"
+# Made one from the other, so that they are not published before all of them are there.
+OF_ONE_REFRESH = ("raw.sales", "cleaned.sales", "cleaned.plan", "features.future")
 CHECKED = (*(list(suite.key) for suite in SUITES), ["forecasts", "explanation_parts"])
 RUNS_DRAWN = 16
 OBSERVED_ROWS = 5
@@ -44,26 +49,64 @@ class Outcome:
         return [_in_words(example) for example in self.examples[:rows]]
 
 
-def refuse_what_was_stopped(con: duckdb.DuckDBPyConnection) -> None:
-    """Keep from publishing what a check of deliveries or of cleaned tables has stopped.
+# What stands for forecasts until their check has seen them.
+UNCHECKED = Outcome("What is forecast has been checked", False, "not yet", 0, [])
+
+
+def refuse_what_was_stopped(con: duckdb.DuckDBPyConnection, chosen: Manifest | None = None) -> None:
+    """Keep from publishing what a check has stopped, or what a stopped refresh has left half-made.
+
+    Args:
+        con: The warehouse.
+        chosen: The ensemble whose forecasts are to be published; without it, they are still to be
+            made and checked.
 
     Raises:
-        SalesError: The newest check of one of these tables failed.
+        SalesError: The newest check of deliveries or of cleaned tables failed, tables are of other
+            deliveries or of another cutoff than the rest, or the forecasts are not those that were
+            chosen and checked.
     """
-    if not warehouse.table_exists(con, "quality.results"):
+    failed = stopped(con)
+    for suite in failed:
+        if suite.startswith(("raw_", "cleaned_")):
+            raise SalesError(
+                f"The check {suite} stopped the last refresh, and what it stopped is not "
+                "published: put right what was delivered, and run `sales refresh`."
+            )
+    if not all(warehouse.table_exists(con, table) for table in OF_ONE_REFRESH):
         return
-    stopped = [
-        suite
-        for suite, failed in con.execute(
-            f"select suite, failed from ({warehouse.read_sql('quality/summary')})"
-        ).fetchall()
-        if failed and suite.startswith(("raw_", "cleaned_"))
-    ]
-    if stopped:
+    left = [table for (table,) in warehouse.query(con, "quality/left_behind").fetchall()]
+    if left:
         raise SalesError(
-            f"The check {stopped[0]} stopped the last refresh, and what it stopped is not "
-            "published: put right what was delivered, and run `sales refresh`."
+            f"A refresh was stopped half-way, so that {', '.join(left)} and cleaned.sales are not "
+            "of the same deliveries and are not published together: run `sales refresh`, which "
+            "goes on from there."
         )
+    if chosen is None or not warehouse.table_exists(con, "forecasts.daily"):
+        return
+    if FORECASTS in failed or not _are_forecast(con, chosen):
+        raise SalesError(
+            f"The newest forecasts are not those of {chosen.version} that have passed their check, "
+            "and are not published. `sales refresh` makes them anew; `sales models rollback` "
+            "goes back to an earlier ensemble."
+        )
+
+
+def stopped(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the suites whose newest check has failed, or has not come about yet."""
+    if not warehouse.table_exists(con, "quality.results"):
+        return []
+    summary = con.execute(f"select suite, failed from ({warehouse.read_sql('quality/summary')})")
+    return [suite for suite, failed in summary.fetchall() if failed]
+
+
+def _are_forecast(con: duckdb.DuckDBPyConnection, chosen: Manifest) -> bool:
+    """Tell whether the newest forecasts are a version's, from the last day that is known."""
+    made = con.execute(
+        "select distinct cutoff, version from forecasts.daily"
+        " where cutoff = (select max(cutoff) from forecasts.daily)"
+    ).fetchall()
+    return made == [(last_sales_day(con), chosen.version)]
 
 
 def _in_words(example: Any) -> str:
@@ -99,23 +142,34 @@ def record(
         outcomes: One for each expectation.
         at: When it was checked, in UTC; now, if left out.
     """
-    checked_at = (at or datetime.now(UTC)).replace(tzinfo=None)
     with warehouse.transaction(con):
-        prepare(con)
-        warehouse.query(con, "quality/repeated", run=run, suite=suite)
-        for outcome in outcomes:
-            warehouse.query(
-                con,
-                "quality/recorded",
-                run=run,
-                checked_at=checked_at,
-                suite=suite,
-                expectation=outcome.expectation,
-                severity="critical" if outcome.is_critical else "warning",
-                success=outcome.is_met,
-                failing=outcome.failing,
-                observed=outcome.seen,
-            )
+        note(con, run, suite, outcomes, at)
+
+
+def note(
+    con: duckdb.DuckDBPyConnection,
+    run: str,
+    suite: str,
+    outcomes: list[Outcome],
+    at: datetime | None = None,
+) -> None:
+    """Do what `record` does, inside the caller's transaction."""
+    checked_at = (at or datetime.now(UTC)).replace(tzinfo=None)
+    prepare(con)
+    warehouse.query(con, "quality/repeated", run=run, suite=suite)
+    for outcome in outcomes:
+        warehouse.query(
+            con,
+            "quality/recorded",
+            run=run,
+            checked_at=checked_at,
+            suite=suite,
+            expectation=outcome.expectation,
+            severity="critical" if outcome.is_critical else "warning",
+            success=outcome.is_met,
+            failing=outcome.failing,
+            observed=outcome.seen,
+        )
 
 
 def prepare(con: duckdb.DuckDBPyConnection) -> None:

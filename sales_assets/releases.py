@@ -4,6 +4,7 @@ import logging
 
 import dagster as dg
 
+from sales_assets import quality
 from sales_assets.forecasting.release import write_release
 from sales_assets.forecasting.retention import clean_up, released
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
@@ -40,8 +41,10 @@ def ensemble(home: Home) -> dg.MaterializeResult:
         chosen = store.chosen()
         assert chosen is not None, "models/choice comes first"
     with home.warehouse() as con:
+        quality.refuse_what_was_stopped(con, chosen)
         release = write_release(con, settings.serving, store, chosen.version, settings.served)
     log.info("released %s with %s", release.version, release.data)
+    store.finish()
     tried = point_at(release, settings)
     log.info("%s", tried.says)
     return dg.MaterializeResult(

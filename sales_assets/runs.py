@@ -33,11 +33,8 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-FINISHED = [
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-]
+# How a run ends; one that someone has cancelled says nothing of how things stand.
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 # What ends in a publication: these jobs, and whatever else has its asset among others.
 PUBLISHING = ("weekly_refresh", "publication")
 SNAPSHOT = dg.AssetKey(["published", "snapshot"])
@@ -188,7 +185,7 @@ def newest_failure(settings: Settings) -> Failure | None:
         _plain_about_records(settings),
         dg.DagsterInstance.from_config(str(settings.dagster_home.absolute())) as instance,
     ):
-        records = instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=RUNS_LOOKED_AT)
+        records = instance.get_run_records(dg.RunsFilter(statuses=ENDED), limit=RUNS_LOOKED_AT)
         records = [each for each in records if _publishes(each.dagster_run)]
         if not records or records[0].dagster_run.status != dg.DagsterRunStatus.FAILURE:
             return None

@@ -101,7 +101,8 @@ SUITES = (
         "Every store, day and model has one forecast, its bounds in order, closed days at zero, "
         "none absurd against history.",
         "Look at the newest sales of these stores, correct them in train.csv and refresh again; "
-        "if they are right, go back to an earlier ensemble by `sales models rollback`.",
+        "if they are right, go back to an earlier ensemble by `sales models rollback`, and further "
+        "back by `sales models promote`.",
     ),
 )
 

@@ -74,13 +74,26 @@ def recall(con: duckdb.DuckDBPyConnection, settings: Settings, tables: list[str]
     Raises:
         WarehouseError: The snapshot cannot be read.
     """
+    with beside_snapshot(con, settings):
+        for table in tables:
+            con.execute(f"create table {table} as from published.{table}")
+
+
+@contextmanager
+def beside_snapshot(con: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[None]:
+    """Have the published snapshot beside another warehouse, as the database `published`.
+
+    Raises:
+        WarehouseError: The snapshot cannot be read.
+    """
     try:
         con.execute(f"attach {_literal(settings.snapshot_path)} as published (read_only)")
     except duckdb.Error as error:
         raise _told(error, settings.snapshot_path, settings) from None
-    for table in tables:
-        con.execute(f"create table {table} as from published.{table}")
-    con.execute("detach published")
+    try:
+        yield
+    finally:
+        con.execute("detach published")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from sales_assets import warehouse
+from sales_assets import releases, warehouse
 from sales_assets.cli import main
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.bundle import Bundle
@@ -46,7 +46,8 @@ class Story:
         self._praise_the_champion()
         with duckdb.connect(self.settings.warehouse_path) as con:
             con.execute("update features.training set log_sales = log_sales + 0.1")
-            con.execute("update cleaned.sales set sales = sales * 1.1")
+            for table in ("raw.sales", "cleaned.sales"):
+                con.execute(f"update {table} set sales = sales * 1.1")
 
     @property
     def champion(self) -> Champion:
@@ -106,7 +107,10 @@ def test_a_blocked_run_leaves_the_champion_where_it_was(
 
 
 def test_a_champion_that_goes_on_is_fitted_to_the_new_data_and_published(story: Story) -> None:
-    story.run([*FORECAST, *PUBLISH])
+    story.run(FORECAST)
+    # A refresh that something else stops publishes nothing.
+    assert story.champion.version == story.first
+    story.run(PUBLISH)
 
     first, challenger, again = (found.version for found in story.store.versions(ENSEMBLE))
     assert (first, again) == (story.first, story.champion.version)
@@ -201,14 +205,20 @@ def test_a_promotion_that_a_check_stops_leaves_the_champion_where_it_was(
     assert (story.champion, story.settings.snapshot_path.read_bytes()) == before
 
 
-def test_a_rollback_gives_the_earlier_versions_forecasts(story: Story) -> None:
+def test_a_rollback_gives_the_earlier_versions_forecasts_also_when_it_is_asked_for_again(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with duckdb.connect(story.settings.snapshot_path, read_only=True) as con:
         ((newer,),) = con.execute(
             "select sum(forecast) from forecasts.latest where model = 'ensemble'"
         ).fetchall()
 
+    with monkeypatch.context() as patch:
+        patch.setattr(releases, "write_release", no_room)
+        failed = story.ask("models", "rollback", "--reason", "sales look odd")
     done = story.ask("models", "rollback", "--reason", "sales look odd")
 
+    assert failed.stderr.splitlines()[-1] == "sales: There is no room."
     assert done.exit_code == 0, done.output
     assert (story.champion.version, story.champion.is_pinned) == (story.first, True)
     told = story.ask("forecast", "--format", "csv").stdout
@@ -226,6 +236,14 @@ def test_a_rollback_gives_the_earlier_versions_forecasts(story: Story) -> None:
     assert "sales look odd" in listed
     shown = json.loads(story.ask("models", "show").stdout)
     assert [event["reason"] for event in shown["history"]][1:] == ["sales look odd"]
+    # Once more would be another one.
+    choice = story.store.choice()
+    assert choice is not None
+    assert not choice.goes_back
+
+
+def no_room(*_: object) -> None:
+    raise SalesError("There is no room.")
 
 
 def test_a_version_forecasts_the_same_whatever_horizon_it_is_published_with(
@@ -271,3 +289,37 @@ def test_what_a_check_has_stopped_is_not_published_by_another_way(
         run_job("weekly_refresh", settings, ["published__snapshot"])
     assert settings.snapshot_path.read_bytes() == published
     assert ModelStore(settings.models).champion() == champion
+
+
+def test_forecasts_that_a_check_has_stopped_are_not_published_step_by_step(
+    home_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SALES_HOME", str(home_copy))
+    settings = Settings.load()
+    written = [settings.snapshot_path, settings.serving / "release.json"]
+    written += settings.models.glob("*.json")
+    before = [path.read_bytes() for path in written]
+    with warehouse.connect(settings) as con:
+        record(con, "a run", "forecasts_daily", [Outcome("None is absurd", False, "", 1, [])])
+
+    for step in ("models__versions", "published__snapshot", "serving__ensemble"):
+        with pytest.raises(SalesError, match=r"The newest forecasts are not those of .* check"):
+            run_job("weekly_refresh", settings, [step])
+    assert [path.read_bytes() for path in written] == before
+
+
+def test_what_a_stopped_refresh_has_left_is_not_forecast(
+    home_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SALES_HOME", str(home_copy))
+    store = ModelStore(Settings.load().models)
+    choice = store.choice()
+    with warehouse.connect(Settings.load()) as con:
+        con.execute("update features.future set cutoff = cutoff - 7")
+
+    done = CliRunner().invoke(main, ["models", "promote", "newest", "--home", str(home_copy)])
+    assert done.exit_code == 1
+    assert "A refresh was stopped half-way, so that features.future and" in done.stderr
+    assert store.choice() == choice
+    with pytest.raises(SalesError, match="A refresh was stopped half-way"):
+        run_job("weekly_refresh", Settings.load(), ["forecasts__daily"])

@@ -108,6 +108,8 @@ class Choice:
             none.
         champion_rmspe: The champion's error on the same windows.
         is_pinned: Whether the champion is pinned from then on; a refresh leaves that as it is.
+        goes_back: Whether it is a rollback that is not published yet; asked for once more, it is
+            the same one.
     """
 
     version: str
@@ -121,6 +123,7 @@ class Choice:
     rmspe: float | None = None
     champion_rmspe: float | None = None
     is_pinned: bool | None = None
+    goes_back: bool = False
 
     @classmethod
     def by_hand(

@@ -3,7 +3,7 @@
 `models/<name>/<version>/` holds the files of one version and its `manifest.json`, which records
 the hash of every file. `models/champion.json` names the ensemble in use; it records the hash of
 that ensemble's manifest, which in turn records those of its members' manifests.
-`models/choice.json` is what the last refresh decided; the champion moves when it is settled.
+`models/choice.json` is what was decided last; the champion moves when that is published.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import logging
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version as library_version
 from pathlib import Path
@@ -183,41 +183,38 @@ class ModelStore:
             ModelStoreError: The version or one of its members is unknown or was changed.
         """
         if version != "newest":
-            return self._decide_by_hand(version, is_pinned=True, reason=reason)
+            return self._decide_by_hand(version, reason)
         newest = self.versions(ENSEMBLE)
         if not newest:
             raise ModelStoreError(f"There are no ensembles in {self.root}; refresh first.")
-        return self._decide_by_hand(newest[-1].version, is_pinned=False, reason=reason)
+        return self._decide_by_hand(newest[-1].version, reason, is_pinned=False)
 
     def roll_back(self, reason: str) -> Choice:
         """Decide by hand for the champion before the present one, pinned.
 
         Where a refresh was stopped before what it had decided for was published, the present
-        champion is the one before that.
+        champion is the one before that. A rollback that was stopped is decided for again.
 
         Raises:
             ModelStoreError: There was none before it.
         """
         present, choice = self.champion(), self.choice()
         earlier = present.previous if present else None
-        if (
-            present
-            and choice
-            and choice.is_pinned is None
-            and choice.holds(present)
-            and choice.champion != present.version
-        ):
-            earlier = present.version
+        if present and choice and choice.holds(present):
+            if choice.goes_back:
+                earlier = choice.version
+            elif choice.is_pinned is None and choice.moves(present):
+                earlier = present.version
         if earlier is None:
             raise ModelStoreError("There is no earlier champion to go back to.")
-        return self._decide_by_hand(earlier, is_pinned=True, reason=reason)
+        return self._decide_by_hand(earlier, reason, goes_back=True)
 
     def choice(self) -> Choice | None:
         """Return what was decided last, if anything was."""
         return self._record("choice.json", Choice.from_json)
 
     def decide(self, choice: Choice) -> None:
-        """Record what is to be forecast with; the champion moves when it is settled."""
+        """Record what is to be forecast with; the champion moves when that is published."""
         self._write("choice.json", choice.to_json())
 
     def chosen(self) -> Manifest | None:
@@ -241,19 +238,17 @@ class ModelStore:
             self.verified(ENSEMBLE, version, champion.manifest_sha256)
         return self.manifest(ENSEMBLE, version)
 
-    def settle(self) -> Champion:
-        """Do what was decided last, in one step: move the champion, and note the refused.
+    def settled(self) -> Champion | None:
+        """Return the champion once what was decided last is published, the refused noted.
 
         Another champion that has come since then stays, and what was noted before is not noted
-        again.
+        again. There is none before anything was decided.
 
         Raises:
-            ModelStoreError: There is nothing to be champion, or it was changed.
+            ModelStoreError: What is to be champion was changed.
         """
         present, choice = self.champion(), self.choice()
         if choice is None or not choice.holds(present):
-            if present is None:
-                raise ModelStoreError(f"There is no champion in {self.root}; refresh first.")
             return present
         champion = present
         if champion is None or choice.moves(champion):
@@ -261,7 +256,18 @@ class ModelStore:
             champion = self._moved(champion, choice.promotion())
         if choice.challenger != choice.champion:
             champion = champion.noting([choice.refusal()])
-        return champion if champion == present else self._write_champion(champion)
+        return champion
+
+    def crown(self, champion: Champion) -> None:
+        """Move the champion, in one step."""
+        if champion != self.champion():
+            self._write("champion.json", champion.to_json())
+
+    def finish(self) -> None:
+        """Note that what was decided last is published and released: it is not to be repeated."""
+        present, choice = self.champion(), self.choice()
+        if present and choice and choice.goes_back and not choice.moves(present):
+            self.decide(replace(choice, goes_back=False))
 
     def verify_whole(self, version: str, manifest_sha256: str | None = None) -> None:
         """Verify an ensemble and its members.
@@ -273,9 +279,12 @@ class ModelStore:
         for name, member in self.manifest(ENSEMBLE, version).members.items():
             self.verified(name, member["version"], member["manifest_sha256"])
 
-    def _decide_by_hand(self, version: str, *, is_pinned: bool, reason: str) -> Choice:
+    def _decide_by_hand(
+        self, version: str, reason: str, *, is_pinned: bool = True, goes_back: bool = False
+    ) -> Choice:
         self.verify_whole(version)
         choice = Choice.by_hand(version, self.champion(), is_pinned, reason, self.now())
+        choice = replace(choice, goes_back=goes_back)
         self.decide(choice)
         return choice
 
@@ -290,10 +299,6 @@ class ModelStore:
             previous=_previous(present, event.version),
             history=(*(present.history if present else ()), event),
         )
-
-    def _write_champion(self, champion: Champion) -> Champion:
-        self._write("champion.json", champion.to_json())
-        return champion
 
     def _record(self, name: str, read: Callable[[str], T]) -> T | None:
         path = self.root / name

@@ -108,7 +108,7 @@ def decide(
 ) -> Choice:
     """Record and return what is to be forecast with, and which version is to be champion.
 
-    The champion itself moves when the choice is settled (`ModelStore.settle`).
+    The champion itself moves when that is published (`ModelStore.crown`).
 
     Args:
         store: Where the versions are.

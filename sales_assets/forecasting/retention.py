@@ -36,7 +36,8 @@ def clean_up(store: ModelStore, newest: int, served: Collection[str]) -> list[st
 
     Kept are the newest versions of the ensemble, every champion that ever was, what the last
     refresh decided, what is served, and the members of all these; of each member the newest
-    versions, too.
+    versions, too. While the manifest of one of these ensembles cannot be read, every member may be
+    its own, and none is removed.
 
     Args:
         store: The versions.
@@ -50,12 +51,18 @@ def clean_up(store: ModelStore, newest: int, served: Collection[str]) -> list[st
     chosen = {choice.version, choice.challenger} if choice else set()
     ensembles = {*(champion.ever() if champion else ()), *chosen, *served}
     kept = {ENSEMBLE: ensembles | set(_versions(store.root / ENSEMBLE)[-newest:])}
+    unread = []
     for version in sorted(kept[ENSEMBLE]):
-        for name, member in members_of(store, version).items():
+        members = members_of(store, version)
+        if not members and (store.root / ENSEMBLE / version).is_dir():
+            unread.append(version)
+        for name, member in members.items():
             kept.setdefault(name, set()).add(member)
+    if unread:
+        log.warning("Members are not removed: those of %s are not known", ", ".join(unread))
     removed = remove_others(store.root / ENSEMBLE, kept[ENSEMBLE])
     for directory in _models(store.root):
-        if directory.name != ENSEMBLE:
+        if directory.name != ENSEMBLE and not unread:
             own = kept.get(directory.name, set()) | set(_versions(directory)[-newest:])
             removed += remove_others(directory, own)
         for pattern in LEFTOVERS:
@@ -85,7 +92,7 @@ def members_of(store: ModelStore, version: str) -> dict[str, str]:
     """Return the versions of an ensemble's members; none, where it cannot be read."""
     try:
         members = store.manifest(ENSEMBLE, version).members
-    except ModelStoreError as error:
+    except (ModelStoreError, OSError) as error:
         log.warning("%s", error)
         return {}
     return {name: own["version"] for name, own in members.items()}

@@ -186,6 +186,15 @@ def test_only_what_a_person_has_to_mend_counts_as_a_failed_refresh(
     assert any("run abcdef12 of" in text for text in problems(home_copy)) == is_told
 
 
+def test_a_run_that_was_cancelled_hides_no_failed_refresh(home_copy: Path) -> None:
+    statuses = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+    with dg.DagsterInstance.from_config(str(Settings(home=home_copy).dagster_home)) as instance:
+        for number, status in enumerate(statuses):
+            run = dg.DagsterRun("weekly_refresh", run_id=f"{number}bcdef12" * 4, status=status)
+            instance.add_run(run)
+    assert any("run 0bcdef12 of" in text for text in problems(home_copy))
+
+
 def test_an_asset_of_its_own_mends_no_failed_refresh(home_copy: Path) -> None:
     snapshot, insight = (
         frozenset({dg.AssetKey(key)}) for key in (["published", "snapshot"], ["insights", "a"])

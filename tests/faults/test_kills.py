@@ -63,7 +63,7 @@ KILLS = {
         "monitoring__accuracy",
         Moment("sales_assets.monitoring:measure_accuracy", is_after=True),
     ),
-    "champion": ("models__versions", renamed("champion.json")),
+    "versions": ("models__versions", Moment("sales_assets.champions:_versions", is_after=True)),
     "quality": ("quality", renamed("validation.html")),
     "history of champions": (
         "models__promotions",
@@ -75,6 +75,7 @@ KILLS = {
     ),
     "publication, half-renamed": ("published__snapshot", renamed("forecasts.daily.parquet")),
     "publication, but for the snapshot": ("published__snapshot", renamed("sales.duckdb")),
+    "publication, but for the champion": ("published__snapshot", renamed("champion.json")),
     "reports": ("reports__insights", renamed("insights.html")),
     "release, without its data": ("serving__ensemble", renamed("serving/data-")),
     "release, with its data": ("serving__ensemble", renamed("release.json")),
@@ -83,7 +84,8 @@ KILLS = {
 # From here on the snapshot is the new one, and then the release.
 AFTER_RELEASE = ("retention",)
 AFTER_PUBLICATION = (
-    "reports", "release, without its data", "release, with its data", *AFTER_RELEASE
+    "publication, but for the champion", "reports", "release, without its data",
+    "release, with its data", *AFTER_RELEASE,
 )  # fmt: skip
 
 # What says when and by which run a row was made.
@@ -229,7 +231,7 @@ def test_a_refresh_killed_in_every_stage_ends_as_one_that_was_not(
             assert digest(settings.snapshot_path) == former, stage
         is_released = stage in AFTER_RELEASE
         assert (Release.read(settings.serving) != released) == is_released, stage
-        if STEPS.index("models__versions") >= until:
+        if STEPS.index("published__snapshot") >= until:
             assert ModelStore(settings.models).champion() == champion, stage
     released.verified(settings.serving)
     assert slots_in_use(home) == 1

@@ -10,7 +10,7 @@ import pytest
 from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting.champion import Choice, judgements
 from sales_assets.forecasting.ensemble import ENSEMBLE
-from tests.promoting import chosen, promoted, rolled_back
+from tests.promoting import chosen, promoted, rolled_back, settle
 from tests.saved_versions import START, ensembles, store_with_a_clock
 
 
@@ -126,6 +126,44 @@ def test_rolling_back_after_a_refresh_was_stopped_keeps_what_is_published(store)
     assert rolled_back(store).version == first
 
 
+@pytest.mark.parametrize("is_stopped_by_a_check", [False, True])
+def test_a_rollback_that_did_not_come_to_its_end_is_the_same_once_more(
+    store, is_stopped_by_a_check
+):
+    first, second, third = ensembles(store, 3)
+    promoted(store, first)
+    promoted(store, second)
+    aim, before = first, second
+    if is_stopped_by_a_check:
+        store.decide(a_choice(third, third, second, third))
+        aim, before = second, first
+
+    assert store.roll_back("odd").version == aim
+    # What it decided for is published neither way as long as that is not so.
+    store.finish()
+    assert store.roll_back("odd").version == aim
+    # The snapshot is swapped, and the release does not come about.
+    store.crown(store.settled())
+    assert (store.champion().version, store.champion().is_pinned) == (aim, True)
+    assert store.roll_back("odd").version == aim
+
+    assert settle(store).version == aim
+    assert [event.reason for event in store.champion().history].count("odd") == 1
+    assert rolled_back(store).version == before
+
+
+def test_a_choice_from_before_rollbacks_were_told_apart_is_read(store):
+    first, second = ensembles(store, 2)
+    promoted(store, first)
+    promoted(store, second)
+    path = store.root / "choice.json"
+    old = {name: value for name, value in json.loads(path.read_text()).items()
+           if name != "goes_back"}  # fmt: skip
+    path.write_text(json.dumps(old))
+
+    assert rolled_back(store).version == first
+
+
 def test_rolling_back_twice_returns(store):
     first, second = ensembles(store, 2)
     for version in (first, second):
@@ -171,7 +209,7 @@ def test_what_was_decided_is_forecast_with_unless_another_champion_was_chosen_si
 
     chosen(store, first, "better in December")
     assert store.chosen().version == first
-    assert store.settle() == store.champion()
+    assert settle(store) == store.champion()
     assert store.champion().version == first
 
     chosen(store, "newest", "back to normal")
@@ -191,7 +229,7 @@ def test_a_champion_chosen_by_hand_is_forecast_with_and_moves_when_that_is_publi
     assert (store.chosen().version, store.champion()) == (third, champion)
     # Its forecasts were stopped by a check; the next refresh decides anew.
     store.decide(a_choice(second, second, second, third))
-    assert (store.chosen().version, store.settle().is_pinned) == (second, True)
+    assert (store.chosen().version, settle(store).is_pinned) == (second, True)
     assert [event.is_promoted for event in store.champion().history] == [True, True, True, False]
 
     assert chosen(store, third).history[-1].is_pinned
@@ -202,12 +240,12 @@ def test_the_champion_moves_when_what_was_decided_is_settled_and_once_only(store
     first, second = ensembles(store, 2)
     store.decide(a_choice(first, first, None, first))
     assert store.champion() is None
-    store.settle()
+    settle(store)
     store.decide(a_choice(second, second, first, second, rmspe=0.1, champion_rmspe=0.11))
 
-    champion = store.settle()
+    champion = settle(store)
 
-    assert store.settle() == champion == store.champion()
+    assert settle(store) == champion == store.champion()
     assert (champion.version, champion.previous) == (second, first)
     assert [(event.version, event.is_promoted, event.rmspe) for event in champion.history] == [
         (first, True, None), (second, True, 0.1),
@@ -220,14 +258,14 @@ def test_a_challenger_that_is_refused_is_noted_once_for_each_reason(store):
     refused = a_choice(first, first, first, second, rmspe=0.2, champion_rmspe=0.1)
     for _ in range(2):
         store.decide(refused)
-        store.settle()
+        settle(store)
     assert store.champion() == replace(champion, history=store.champion().history)
     _, event = store.champion().history
     assert (event.version, event.is_promoted, event.against) == (second, False, first)
     assert (event.reason, event.rmspe, event.champion_rmspe) == ("its errors", 0.2, 0.1)
 
     store.decide(replace(refused, verdict="other errors"))
-    store.settle()
+    settle(store)
 
     told = judgements([first, second, "unheard of"], store.champion())
     assert told["status"].tolist() == ["champion", "challenger", "challenger"]
@@ -243,7 +281,7 @@ def test_what_was_decided_moves_no_champion_to_a_version_that_was_changed(store)
     (store.root / ENSEMBLE / second / "weights.txt").write_text("1.0 0.0\n")
 
     with pytest.raises(ModelStoreError, match=f"{ENSEMBLE} {second} is not loaded"):
-        store.settle()
+        settle(store)
 
     assert store.champion() == champion
 

@@ -16,7 +16,7 @@ from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.manifest import Manifest, Window
 from sales_assets.forecasting.model_store import ModelStore
 from sales_assets.forecasting.promotion import decide, fit_again, judge
-from tests.promoting import chosen
+from tests.promoting import chosen, settle
 
 CUTOFFS = ("2026-01-01", "2026-02-12", "2026-03-26")
 NOW = datetime(2026, 11, 22, 6, 15, tzinfo=UTC)
@@ -297,6 +297,6 @@ def test_a_champion_chosen_by_hand_stays_and_the_challenger_is_judged_all_the_sa
 
     assert (choice.version, choice.champion, choice.against) == (version, version, version)
     assert "chosen by hand" in choice.reason
-    store.settle()
+    settle(store)
     refused = store.champion().history[-1]
     assert (refused.is_promoted, refused.champion_rmspe) == (False, choice.champion_rmspe)

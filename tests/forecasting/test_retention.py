@@ -85,14 +85,32 @@ def test_what_killed_runs_left_is_removed_and_a_version_that_was_being_removed_i
     assert sorted(path.name for path in directory.iterdir()) == ensembles(store)
 
 
-def test_a_champion_that_cannot_be_read_is_kept_and_hinders_nothing(store):
+def test_while_a_champion_cannot_be_read_it_is_kept_with_every_member(store, caplog):
     version = ensembles(store)[1]
-    (store.root / ENSEMBLE / version / "manifest.json").write_text("{")
+    path = store.root / ENSEMBLE / version / "manifest.json"
+    good = path.read_text()
+    path.write_text("{")
 
     clean_up(store, 2, ())
 
     assert (store.root / ENSEMBLE / version).is_dir()
     assert numbers(store, ENSEMBLE) == [4, 5]
+    assert numbers(store, "baseline") == [0, 1, 2, 3, 4, 5]
+    assert f"those of {version} are not known" in caplog.text
+
+    path.write_text(good)
+    clean_up(store, 2, ())
+
+    assert numbers(store, "baseline") == [1, 4, 5]
+    store.verify_whole(version)
+
+
+def test_a_champion_that_was_given_up_keeps_no_members(store):
+    shutil.rmtree(store.root / ENSEMBLE / ensembles(store)[1])
+
+    clean_up(store, 2, ())
+
+    assert numbers(store, ENSEMBLE) == numbers(store, "baseline") == [4, 5]
 
 
 def test_what_a_release_names_counts_as_served(tmp_path):
