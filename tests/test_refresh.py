@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import dagster as dg
@@ -201,7 +202,12 @@ def test_a_longer_horizon_answers_all_of_kaggles_test_file(home_copy: Path, sour
     assert short.returncode == 1
     assert "--horizon" in short.stderr
     sales("refresh", "--source", source, "--home", home_copy, "--horizon", "48")
-    lines = sales("forecast", "--format", "kaggle", "--home", home_copy).stdout.splitlines()
-    assert lines[0] == "Id,Sales"
-    assert len(lines) == 1 + STORES * 48
-    assert [line.split(",")[0] for line in lines[1:4]] == ["1", "2", "3"]
+    out = sales("forecast", "--format", "kaggle", "--home", home_copy).stdout
+    assert out.startswith("Id,Sales\n")
+    submission = pd.read_csv(StringIO(out), float_precision="round_trip")
+    assert submission["Id"].tolist() == list(range(1, STORES * 48 + 1))
+    plan = pd.read_csv(source / "test.csv", parse_dates=["Date"]).set_index(["Store", "Date"])
+    latest = frame(home_copy, "from forecasts.latest where model = 'ensemble'")
+    asked = plan["Id"].reindex(pd.MultiIndex.from_frame(latest[["store_id", "date"]]))
+    expected = latest["forecast"].set_axis(asked).sort_index()
+    assert submission["Sales"].tolist() == expected.tolist()

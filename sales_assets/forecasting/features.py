@@ -117,7 +117,8 @@ def data_fingerprint(con: duckdb.DuckDBPyConnection) -> str:
     The rows follow from the rest, unless they were made before something else was.
     """
     tables = [
-        con.execute(f"select count(*), bit_xor(hash(rows)) from {table} as rows").fetchall()
+        # Not by the table's own name, which in cleaned.sales is that of a column.
+        con.execute(f"select count(*), bit_xor(hash(whole)) from {table} as whole").fetchall()
         for table in ("cleaned.stores", "cleaned.sales", "cleaned.plan", "features.training")
     ]
     return fingerprint_of(tables, [read_sql(name) for name in DEFINITION])

@@ -1,13 +1,11 @@
 """The LSTM: how it is trained, averaged, asked and saved. `test_members.py` asks what all share."""
 
-import ast
 import json
 import logging
 import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import numpy as np
@@ -19,7 +17,6 @@ from sales_assets.forecasting.features import backtest_cutoffs, last_sales_day
 from sales_assets.forecasting.frames import LABEL, Frames, anchors
 from sales_assets.forecasting.lstm import LSTM, tensorflow
 from sales_assets.forecasting.windows import UNKNOWN_STORE, sliding_windows
-from sales_assets.settings import REPOSITORY
 
 EPOCH = re.compile(
     r"lstm, seed (\d+): epoch (\d+) of (\d+), loss [\d.]+, held back ([\d.]+), \d+ s"
@@ -193,6 +190,45 @@ def test_recent_windows_count_more_and_a_day_counts_one_on_average(known, cutoff
     assert by_cutoff[month_before] == pytest.approx(by_cutoff[newest] / 2)
 
 
+def test_training_counts_each_day_as_its_window_counts(known, cutoff, settings, monkeypatch):
+    given = []
+
+    def step(past, future, store, target, weight):
+        given.append(np.hstack([target, weight]))
+        return 0.0
+
+    monkeypatch.setattr(lstm, "_step", lambda *of: step)
+    few = chosen(settings, windows=20, batch=1, epochs=1)
+    fitted = LSTM(few).fit(known, cutoff)
+
+    drawn = lstm._sampled(known.rows[known.rows["anchor"].notna()], 20, settings.seed)
+    windows = windows_of(Frames(drawn, known.history), fitted)
+    weights = lstm._weights(windows, np.datetime64(cutoff), few.lstm)
+    expected = np.unique(np.hstack([windows.target, weights]), axis=0)
+    assert len(expected) == 20
+    np.testing.assert_array_equal(np.unique(np.vstack(given), axis=0), expected)
+
+
+def test_what_is_learnt_from_is_the_mean_square_by_weight(one, known, settings):
+    """At first, when a network says the reference, its error is the target."""
+    tf = tensorflow(1)
+    network = lstm._network(tf, settings.lstm, one.inputs)
+    windows = windows_of(known, one)
+    weights = windows.weight * np.arange(1, len(windows.store) + 1, dtype=np.float32)[:, None]
+    training = lstm._Training(tf, network, windows, weights, settings.lstm, seed=1)
+    some = np.arange(0, len(windows.store), 40)
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        loss = training.step(*lstm._batch(windows, some), *training._answers(some))
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+    target, weight = windows.target[some], weights[some]
+    assert float(loss) == pytest.approx((weight * target**2).sum() / weight.sum(), rel=1e-5)
+    assert float(loss) != pytest.approx((target**2).mean(), rel=1e-2)
+
+
 def test_an_untrained_network_says_the_reference(one, asked, settings):
     network = lstm._network(tensorflow(1), settings.lstm, one.inputs)
     windows = windows_of(asked, one)
@@ -328,94 +364,3 @@ def test_scales_and_the_weights_of_each_network_are_saved_beside_it(two, tmp_pat
     network.load_weights(tmp_path / "network_001.weights.h5")
     for weights, saved in zip(network.get_weights(), two.networks[1].get_weights(), strict=True):
         np.testing.assert_array_equal(weights, saved)
-
-
-def imports(path):
-    """Return the top-level packages that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
-    return found
-
-
-def test_no_other_module_imports_tensorflow():
-    files = [
-        path
-        for directory in ("sales_assets", "serving", "benchmarks", "expectations")
-        for path in (REPOSITORY / directory).rglob("*.py")
-    ]
-    assert len(files) > 30
-
-    found = {
-        path.relative_to(REPOSITORY).as_posix()
-        for path in files
-        if imports(path) & {"tensorflow", "keras"}
-    }
-    # The original's way of serving is only measured.
-    assert found == {"sales_assets/forecasting/lstm.py", "benchmarks/serving/original.py"}
-
-
-@contextmanager
-def terminal():
-    """Make descriptor 2 a terminal; what was written to it is in the list afterwards."""
-    ours, theirs = os.openpty()
-    before = os.dup(2)
-    os.dup2(theirs, 2)
-    os.close(theirs)
-    written, text = [], b""
-    try:
-        yield written
-    finally:
-        os.dup2(before, 2)
-        os.close(before)
-        # The terminal has no writer any more: what is left in it, and then an error.
-        with suppress(OSError):
-            while chunk := os.read(ours, 4096):
-                text += chunk
-        os.close(ours)
-        written += text.decode().splitlines()
-
-
-WARNING = (
-    b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
-)
-CUDA = (
-    b"I0000 00:00:1.1 1 cudart_stub.cc:31] Could not find cuda drivers on your machine, GPU ...\n"
-)
-
-
-def test_tensorflows_greeting_stays_off_a_terminal_and_all_else_comes_through():
-    with terminal() as written:
-        os.write(2, b"before\n")
-        with lstm._without_greeting():
-            os.write(2, WARNING + CUDA)
-            os.write(2, b"something to know\n" + CUDA)
-            os.write(2, b"without an end")
-        os.write(2, b"; after\n")
-
-    assert written == ["before", "something to know", "without an end; after"]
-
-
-def broken_import():
-    with lstm._without_greeting():
-        os.write(2, WARNING + b"what the loader says\n")
-        raise ImportError("no such library")
-
-
-def test_what_went_wrong_at_the_import_comes_through():
-    with terminal() as written:
-        with pytest.raises(ImportError, match="no such library"):
-            broken_import()
-        os.write(2, b"after\n")
-
-    assert written == ["what the loader says", "after"]
-
-
-def test_a_log_that_is_no_terminal_holds_all(capfd):
-    with lstm._without_greeting():
-        os.write(2, CUDA)
-
-    assert capfd.readouterr().err.encode() == CUDA

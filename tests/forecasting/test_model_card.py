@@ -54,10 +54,10 @@ def a_backtest(models=("baseline", "lightgbm"), stores=12, error=0.1):
     off *= np.where(days["cutoff"] == days["cutoff"].min(), 1, 2)
     days["sales"] = 1_000.0
     days["forecast"] = 1_000 * (1 + off)
-    # Bounds that hold the sales on the first two of five days.
+    # Bounds that hold the sales on the first two of five days, or on the first four.
     for bound in BOUNDS:
-        is_low = bound.startswith("lo")
-        days[bound] = np.where(days["h"] <= 2, 0.0 if is_low else 9e9, days["forecast"])
+        is_held = days["h"] <= (2 if bound.endswith("80") else 4)
+        days[bound] = np.where(is_held, 0.0 if bound.startswith("lo") else 9e9, days["forecast"])
     return days
 
 
@@ -159,21 +159,24 @@ def test_the_data_of_a_card_are_those_that_were_learnt_from(fitted, training, cu
 
 def test_windows_stand_beside_the_baseline_on_the_same_days():
     head, _, *rows = cells(section(a_card(), "Scores by window"))
-    assert head[:5] == ["cutoff", "days", "RMSPE", "baseline's", "lower by"]
+    assert head == [
+        "cutoff", "days", "RMSPE", "baseline's", "lower by", "coverage 80 %", "coverage 95 %",
+    ]  # fmt: skip
     relative = np.sqrt(np.mean([(store / 12) ** 2 for store in range(1, 13)]))
     assert rows == [
         ["2026-01-01", "60", f"{0.1 * relative:.4f}", f"{0.2 * relative:.4f}", "50.0%",
-         "40.0%", "40.0%"],
+         "40.0%", "80.0%"],
         ["2026-02-01", "60", f"{0.2 * relative:.4f}", f"{0.4 * relative:.4f}", "50.0%",
-         "40.0%", "40.0%"],
+         "40.0%", "80.0%"],
     ]  # fmt: skip
 
 
 def test_the_worst_stores_are_the_worst_and_come_first():
-    _, _, *rows = cells(section(a_card(), "Worst stores"))
+    head, _, *rows = cells(section(a_card(), "Worst stores"))
+    assert head == ["store", "days", "RMSPE", "coverage 80 %", "coverage 95 %"]
     assert [row[0] for row in rows] == [str(store) for store in range(12, 12 - WORST_STORES, -1)]
     # Two windows, off by 0.1 and by 0.2.
-    assert rows[0][1:] == ["10", f"{np.sqrt((0.1**2 + 0.2**2) / 2):.4f}", "40.0%", "40.0%"]
+    assert rows[0][1:] == ["10", f"{np.sqrt((0.1**2 + 0.2**2) / 2):.4f}", "40.0%", "80.0%"]
 
 
 def test_the_baseline_stands_beside_a_model_over_all_windows():

@@ -1,6 +1,7 @@
 """What the baseline and `statistical` make of series that were made by hand."""
 
 from datetime import date, timedelta
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from sales_assets.forecasting.baseline import Baseline
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.statistical import Statistical
-from sales_assets.settings import Settings
+from sales_assets.settings import BOUNDS, Settings
 
 CUTOFF = date(2015, 6, 14)
 
@@ -262,3 +263,38 @@ def test_a_day_further_ahead_than_any_path_takes_its_last_step():
 
     expected = [structured(row.store_id, row.date) for row in rows[opens].itertuples()]
     np.testing.assert_allclose(said[opens], expected, atol=1e-6)
+
+
+# How wide the bounds of a store are to begin with; those of store 3 were not asked for.
+WIDTHS = {1: 1.0, 2: 3.0, 3: np.nan}
+
+
+@pytest.fixture
+def rising():
+    """Three stores whose paths rise by 0.1 a step for 50 of them, their bounds for 42."""
+    history = series(WIDTHS, 364, structured)
+    fitted = Statistical(Settings(threads=1)).fit(Frames(pd.DataFrame(), history), CUTOFF)
+    paths = pd.DataFrame(product(WIDTHS, range(1, 51)), columns=["store_id", "step"])
+    paths["level"] = paths["store_id"] + paths["step"] / 10
+    width = paths["store_id"].map(WIDTHS) * paths["step"].where(paths["step"] <= 42)
+    for place, bound in enumerate(BOUNDS, start=1):
+        paths[bound] = place * width
+    fitted.paths = paths
+    return fitted
+
+
+@pytest.mark.parametrize(
+    ("ahead", "step"), [(0, 1), (1, 1), (2, 2), (41, 41), (42, 42), (43, 43), (50, 50), (51, 50)]
+)
+def test_a_day_takes_the_step_of_its_path_that_is_as_many_open_days_ahead(rising, ahead, step):
+    rows = coming(WIDTHS, days=1).assign(open_days_ahead=ahead)
+
+    said = rising.predict(Frames(rows, pd.DataFrame()))
+    bounds = rising.predict_interval(Frames(rows, pd.DataFrame()))
+
+    level = said - rising.effects.at(rows)
+    assert level == pytest.approx([1 + step / 10, 2 + step / 10, 3 + step / 10])
+    for place, bound in enumerate(BOUNDS, start=1):
+        first = place * min(step, 42)
+        # Store 3 takes the median of the others.
+        assert (bounds[bound] - said).tolist() == pytest.approx([first, 3 * first, 2 * first])
