@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from sales_assets import doctor
 from sales_assets.doctor import examine
+from sales_assets.forecasting.model_store import ENSEMBLE
+from sales_assets.forecasting.release import FILE, Release
 from sales_assets.runs import DELIVERY_TAG, SENSOR_DAEMON
 from sales_assets.settings import Settings
 from tests.faults.commands import Command, sales
@@ -140,6 +143,25 @@ def test_a_damaged_version_that_nothing_uses_is_given_up_by_what_the_doctor_says
     subprocess.run(remedy[1], shell=True, check=True)
     assert problems(home_copy) == []
     assert version.is_dir()
+
+
+@pytest.mark.parametrize("is_served", [True, False])
+def test_a_damaged_version_that_a_service_answers_with_is_not_given_up(
+    home_copy: Path, is_served: bool
+) -> None:
+    settings = Settings(home=home_copy)
+    release = Release.read(settings.serving)
+    former = replace(release, version="20150801T000000Z-00000000")
+    versions = settings.models / ENSEMBLE
+    shutil.copytree(versions / release.version, versions / former.version)
+    if is_served:
+        settings.served.mkdir()
+        (settings.served / FILE).write_text(former.to_json())
+    assert problems(home_copy) == []
+    spoil(f"models/ensemble/{former.version}/weights.json")(home_copy)
+    (problem,) = problems(home_copy)
+    assert problem.startswith(f"{versions / former.version}/weights.json is missing or was changed")
+    assert ("`rm -r " in problem) != is_served
 
 
 def test_damaged_records_of_runs_are_mended_by_what_the_doctor_says(home_copy: Path) -> None:

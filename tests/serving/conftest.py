@@ -8,11 +8,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pandas as pd
 import pytest
 import uvicorn
@@ -21,10 +22,12 @@ from fastapi import FastAPI
 from sales_assets.forecasting.explanations import explain
 from sales_assets.forecasting.frames import Frames
 from sales_assets.forecasting.lightgbm import LightGBM
-from sales_assets.forecasting.model_store import ModelStore
+from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
+from sales_assets.forecasting.release import FILE, Release
 from sales_assets.settings import Settings
 from serving.api import create_app
 from serving.changed_plans import Change
+from serving.members import unpacked
 from serving.predictor import Answer, Predictor, loaded_member
 from serving.security import Keys, RateLimit
 from serving.service import Refusal
@@ -35,6 +38,8 @@ GROUPS = {
     "recurrent": ["lstm"],
     "statistical": ["statistical", "baseline"],
 }
+# Where `remote` lies.
+URL = "memory://chain/home"
 
 
 class Call:
@@ -42,6 +47,35 @@ class Call:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.remote = function
+
+
+class Group:
+    """Stands for a deployment's handle: what Ray would carry to a replica is called here."""
+
+    def __init__(self, predictor: Predictor, names: list[str]) -> None:
+        self.predictor, self.names = predictor, names
+        self.fails: Callable[[Release], bool] = lambda _: False
+        self.asked = 0
+        self.days_read: list[int] = []
+
+    @property
+    def predict(self) -> Call:
+        return Call(self._predict)
+
+    @property
+    def explain(self) -> Call:
+        return Call(self._explain)
+
+    async def _predict(self, release: Release, rows: bytes, history: bytes) -> dict[str, Any]:
+        asked = Frames(unpacked(rows), unpacked(history))
+        self.asked += 1
+        self.days_read.append(len(asked.history))
+        if self.fails(release):
+            raise RuntimeError("the replica died")
+        return {name: self.predictor.members[name](asked) for name in self.names}
+
+    async def _explain(self, *_: Any) -> None:
+        raise TimeoutError
 
 
 @pytest.fixture
@@ -55,6 +89,22 @@ def own_home(home: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def predictor(home: Path, settings: Settings) -> Predictor:
     return Predictor.load(home, settings)
+
+
+@pytest.fixture
+def groups(predictor: Predictor) -> dict[str, Any]:
+    return {group: Group(predictor, names) for group, names in GROUPS.items()}
+
+
+@pytest.fixture
+def remote(home: Path) -> fsspec.AbstractFileSystem:
+    """What a home has to serve, in the memory of this process."""
+    source = fsspec.filesystem("memory")
+    source.store.clear()
+    source.pseudo_dirs.clear()
+    for part in ("serving", "models"):
+        source.put(f"{home / part}/", f"/chain/home/{part}/", recursive=True)
+    return source
 
 
 @dataclass
@@ -171,6 +221,23 @@ def client(app: FastAPI) -> Iterator[Client]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def release_again(remote: fsspec.AbstractFileSystem, release: Release, number: int) -> Release:
+    """Release another version and other data, whose files are those of a former release."""
+    newer = replace(
+        release,
+        version=f"2099010{number}T000000Z-00000000",
+        data=f"data-2099010{number}-000000000000",
+    )
+    for kind, old, new in (
+        (f"models/{ENSEMBLE}", release.version, newer.version),
+        ("serving", release.data, newer.data),
+    ):
+        copy = f"/chain/home/{kind}/{new}"
+        remote.copy(f"/chain/home/{kind}/{old}/", f"{copy}/", recursive=True)
+    remote.pipe(f"/chain/home/serving/{FILE}", newer.to_json().encode())
+    return newer
 
 
 def day(predictor: Predictor, h: int) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,55 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sales_assets.forecasting.frames import Frames
+from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.forecasting.release import FILE, Release
-from serving import app, members
+from serving import app
 from serving.app import Ingress
 from serving.arguments import Arguments
 from serving.batches import BusyError
 from serving.changed_plans import Change
-from serving.members import Members, unpacked
+from serving.members import Members
 from serving.predictor import Predictor
-from tests.serving.conftest import GROUPS, Call
-
-
-class Group:
-    """Stands for a deployment's handle: what Ray would carry to a replica is called here."""
-
-    def __init__(self, predictor: Predictor, names: list[str]) -> None:
-        self.predictor, self.names = predictor, names
-        self.fails: Callable[[Release], bool] = lambda _: False
-        self.asked = 0
-        self.days_read: list[int] = []
-
-    @property
-    def predict(self) -> "Call":
-        return Call(self._predict)
-
-    @property
-    def explain(self) -> "Call":
-        return Call(self._explain)
-
-    async def _predict(self, release: Release, rows: bytes, history: bytes) -> dict[str, Any]:
-        asked = Frames(unpacked(rows), unpacked(history))
-        self.asked += 1
-        self.days_read.append(len(asked.history))
-        if self.fails(release):
-            raise RuntimeError("the replica died")
-        return {name: self.predictor.members[name](asked) for name in self.names}
-
-    async def _explain(self, *_: Any) -> None:
-        raise TimeoutError
+from tests.serving.conftest import GROUPS, Client
 
 
 @pytest.fixture
 def arguments(own_home: Path) -> Arguments:
     return Arguments(home=own_home, members=GROUPS)
-
-
-@pytest.fixture
-def groups(predictor: Predictor) -> dict[str, Any]:
-    return {group: Group(predictor, names) for group, names in GROUPS.items()}
 
 
 @pytest.fixture
@@ -320,9 +286,19 @@ def test_a_number_that_is_none_counts_as_no_answer(predictor: Predictor) -> None
     assert np.isfinite(answer.forecasts["forecast"]).all()
 
 
+# The mean of volumes is above the median; each model has a factor of its own.
+FACTORS = {"lightgbm": 1.25, "lstm": 0.8, "statistical": 1.1, ENSEMBLE: 1.05}
+
+
+def moved(predictor: Predictor, factors: Mapping[str, float]) -> Predictor:
+    return replace(predictor, ensemble=replace(predictor.ensemble, factors=factors))
+
+
+@pytest.mark.parametrize("factors", [{}, FACTORS], ids=["medians", "means"])
 def test_an_answer_as_if_without_a_member_is_the_one_that_those_left_give(
-    predictor: Predictor,
+    predictor: Predictor, factors: dict[str, float]
 ) -> None:
+    predictor = moved(predictor, factors)
     asked = predictor.asked([3])
     says = {name: member(asked) for name, member in predictor.members.items()}
     whole = predictor.answer(asked, says)
@@ -340,97 +316,44 @@ def test_an_answer_as_if_without_a_member_is_the_one_that_those_left_give(
     assert predictor.as_if(whole, []) is whole
 
 
-def test_who_hangs_up_leaves_no_place_for_another_long_explanation(
-    arguments: Arguments, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+def test_what_is_explained_is_the_forecast_and_not_its_median(
+    ingress: Ingress,
+    arguments: Arguments,
+    groups: dict[str, Any],
+    predictor: Predictor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    go_on = threading.Event()
-    monkeypatch.setattr(members, "explain", lambda *_: go_on.wait(30))
-    monkeypatch.setattr(members, "LightGBM", type("Any", (), {"name": "lightgbm"}))
-    replica = Members(arguments, ["lightgbm"])
-    monkeypatch.setattr(replica, "_members", lambda _: {"lightgbm": members.LightGBM()})
-    many = predictor.asked(sorted(predictor.stores))
-
-    async def run() -> None:
-        asked = [
-            asyncio.create_task(replica.explain(predictor.release, many, 1.0))
-            for _ in range(members.EXPLAINED_AT_A_TIME)
-        ]
-        while replica._explaining._value:
-            await asyncio.sleep(0.01)
-        for task in asked:
-            task.cancel()
-        with pytest.raises(BusyError):
-            await replica.explain(predictor.release, many, 1.0)
-        go_on.set()
-        while replica._explaining._value < members.EXPLAINED_AT_A_TIME:
-            await asyncio.sleep(0.01)
-        assert await replica.explain(predictor.release, many, 1.0) is True
-
-    asyncio.run(run())
+    predictor = moved(predictor, FACTORS)
+    asked = predictor.asked([3])
+    monkeypatch.setattr(groups["trees"], "_explain", Members(arguments, ["lightgbm"]).explain)
+    explained = asyncio.run(ingress.explain(predictor, asked))
+    assert explained is not None
+    forecasts = predictor.forecast([3]).forecasts
+    expected = forecasts[(forecasts["model"] == "lightgbm") & (forecasts["forecast"] > 0)]
+    found = explained.dropna(subset=["promotion"])
+    assert found["date"].tolist() == expected["date"].tolist()
+    np.testing.assert_allclose(found["forecast"], expected["forecast"], rtol=1e-6)
 
 
-class Loading:
-    """Counts what a replica loads, and may hold it up."""
+class TestOverHTTP:
+    @pytest.fixture(params=[True, False])
+    def needs_key(self, request: pytest.FixtureRequest) -> bool:
+        return bool(request.param)
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.versions: list[str] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.missing: set[str] = set()
-        monkeypatch.setattr(Members, "_load", self._load)
+    @pytest.fixture
+    def app(
+        self,
+        arguments: Arguments,
+        groups: dict[str, Any],
+        needs_key: bool,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Any:
+        # The logger is this process's own, and outlives the test.
+        monkeypatch.setattr(app, "log_requests", lambda _: None)
+        own = arguments.model_copy(update={"needs_key": needs_key})
+        return Ingress(own, groups).__serve_build_asgi_app__()
 
-    def _load(self, release: Release) -> dict[str, Any]:
-        self.versions.append(release.version)
-        assert self.gate.wait(30)
-        return {name: object() for name in ("a", "b") if name not in self.missing}
-
-
-@pytest.fixture
-def loading(monkeypatch: pytest.MonkeyPatch) -> Loading:
-    return Loading(monkeypatch)
-
-
-@pytest.fixture
-def replica(arguments: Arguments, loading: Loading) -> Members:
-    return Members(arguments, ["a", "b"])
-
-
-def version(release: Release, name: str) -> Release:
-    return replace(release, version=name)
-
-
-def test_the_release_that_answers_is_kept_whatever_else_is_tried(
-    replica: Members, loading: Loading, predictor: Predictor
-) -> None:
-    for name in ("A", "B", "A", "C", "A"):
-        replica._members(version(predictor.release, name))
-    assert loading.versions == ["A", "B", "C"]
-
-
-def test_the_release_that_answers_does_not_wait_for_the_one_that_is_loaded(
-    replica: Members, loading: Loading, predictor: Predictor
-) -> None:
-    replica._members(version(predictor.release, "A"))
-    loading.gate.clear()
-    newer = threading.Thread(
-        target=replica._members, args=(version(predictor.release, "B"),), daemon=True
-    )
-    newer.start()
-    while loading.versions != ["A", "B"]:
-        assert newer.is_alive()
-    assert set(replica._members(version(predictor.release, "A"))) == {"a", "b"}
-    loading.gate.set()
-    newer.join()
-
-
-def test_a_member_that_is_missing_is_tried_again_after_a_while(
-    replica: Members, loading: Loading, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loading.missing = {"b"}
-    release = version(predictor.release, "A")
-    assert set(replica._members(release)) == {"a"}
-    loading.missing = set()
-    assert set(replica._members(release)) == {"a"}
-    monkeypatch.setattr(members, "RELOAD_S", 0.0)
-    assert set(replica._members(release)) == {"a", "b"}
-    assert loading.versions == ["A", "A"]
+    def test_a_key_is_needed_where_the_arguments_say_so(
+        self, client: Client, needs_key: bool
+    ) -> None:
+        assert client.get("/v1/stores").status == (401 if needs_key else 200)

@@ -1,5 +1,6 @@
 """What was answered is kept, within bounds, and never at an answer's cost."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,25 @@ def test_answers_are_kept_with_their_version_and_plan(tmp_path: Path) -> None:
     assert journal.dropped == 0
 
 
-def test_the_oldest_files_make_way(tmp_path: Path) -> None:
-    for _ in range(3):
-        journal = Journal(tmp_path, max_bytes=1)
-        journal.start()
-        journal.note(predictions(1), "v1", "planner", "/v1/predict", [])
-        journal.close()
-    assert len(kept(tmp_path)) == 1
+def write_one_by_one(journal: Journal, versions: Iterable[str]) -> None:
+    """Write a file of one prediction for each."""
+    for version in versions:
+        journal.note(predictions(1), version, "planner", "/v1/predict", [])
+        journal._write()
+
+
+def test_the_oldest_files_make_way_and_the_newest_stays(tmp_path: Path) -> None:
+    write_one_by_one(Journal(tmp_path, max_bytes=1), ("v1", "v2", "v3"))
+    assert kept(tmp_path)["version"].tolist() == ["v3"]
     assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
+
+
+def test_no_more_files_make_way_than_have_to(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, max_bytes=10**6)
+    write_one_by_one(journal, ("v1", "v2"))
+    journal.max_bytes = sum(path.stat().st_size for path in tmp_path.iterdir())
+    write_one_by_one(journal, ("v3",))
+    assert kept(tmp_path)["version"].tolist() == ["v2", "v3"]
 
 
 def test_what_cannot_be_written_is_counted_and_later_answers_are_kept(tmp_path: Path) -> None:
@@ -78,3 +90,15 @@ def test_more_than_can_wait_is_let_go(tmp_path: Path, monkeypatch: pytest.Monkey
     for _ in range(3):
         journal.note(predictions(5), "v1", "planner", "/v1/predict", [])
     assert journal.dropped == 5
+
+
+def test_what_was_written_makes_room_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 12)
+    journal = Journal(tmp_path, max_bytes=10**6)
+    for _ in range(3):
+        journal.note(predictions(10), "v1", "planner", "/v1/predict", [])
+        journal._write()
+    assert journal.dropped == 0
+    assert len(kept(tmp_path)) == 30

@@ -10,23 +10,12 @@ import fsspec
 import pytest
 
 from sales_assets.errors import ModelStoreError, ReleaseError
-from sales_assets.forecasting.model_store import ENSEMBLE
+from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.forecasting.release import FILE, Release
 from sales_assets.settings import Settings
 from serving.mirror import pull
 from serving.predictor import Predictor
-
-URL = "memory://chain/home"
-
-
-@pytest.fixture
-def remote(home: Path, tmp_path: Path) -> fsspec.AbstractFileSystem:
-    """What a home has to serve, in the memory of this process."""
-    source = fsspec.filesystem("memory")
-    source.store.clear()
-    for part in ("serving", "models"):
-        source.put(f"{home / part}/", f"/chain/home/{part}/", recursive=True)
-    return source
+from tests.serving.conftest import URL, release_again
 
 
 def test_what_is_copied_answers_as_the_home_does(
@@ -142,25 +131,38 @@ def test_a_copy_that_broke_off_leaves_the_release_before(
 def test_copies_of_releases_before_the_last_are_removed(
     remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path, settings: Settings
 ) -> None:
-    path, names = f"/chain/home/serving/{FILE}", []
+    releases = []
     for number in range(3):
-        # A release of its own version and data, whose files are those of the first.
-        version, data = f"2099010{number}T000000Z-00000000", f"data-2099010{number}-000000000000"
-        for kind, old, new in (
-            (f"models/{ENSEMBLE}", predictor.release.version, version),
-            ("serving", predictor.release.data, data),
-        ):
-            copy = f"/chain/home/{kind}/{new}"
-            remote.copy(f"/chain/home/{kind}/{old}/", f"{copy}/", recursive=True)
-        released = json.loads(remote.cat(path)) | {"version": version, "data": data}
-        remote.pipe(path, json.dumps(released).encode())
-        names.append((version, data))
+        releases.append(release_again(remote, predictor.release, number))
         pull(URL, tmp_path)
-    versions = {path.name for path in (tmp_path / "models" / ENSEMBLE).iterdir()}
-    assert versions == {version for version, _ in names[1:]}
-    data = {path.name for path in (tmp_path / "serving").glob("data-*")}
-    assert data == {name for _, name in names[1:]}
-    assert Predictor.load(tmp_path, settings).release.version == names[-1][0]
+    assert copied(tmp_path) == both(*releases[1:])
+    assert Predictor.load(tmp_path, settings).release == releases[-1]
+
+
+def test_a_copy_that_a_service_answers_with_is_kept(
+    remote: fsspec.AbstractFileSystem, predictor: Predictor, tmp_path: Path
+) -> None:
+    pull(URL, tmp_path)
+    (tmp_path / "served").mkdir()
+    shutil.copy(tmp_path / "serving" / FILE, tmp_path / "served")
+    releases = []
+    for number in range(3):
+        releases.append(release_again(remote, predictor.release, number))
+        pull(URL, tmp_path)
+    assert copied(tmp_path) == both(predictor.release, *releases[1:])
+    predictor.release.verified(tmp_path / "serving")
+    ModelStore(tmp_path / "models").verify_whole(predictor.release.version)
+
+
+def both(*releases: Release) -> set[str]:
+    """Return the names of the versions and of the data."""
+    return {name for release in releases for name in (release.version, release.data)}
+
+
+def copied(home: Path) -> set[str]:
+    """Return the names of the ensembles and of the data that a home has."""
+    versions = (home / "models" / ENSEMBLE).iterdir()
+    return {path.name for path in (*versions, *(home / "serving").glob("data-*"))}
 
 
 def test_what_killed_copies_left_is_removed_and_one_under_way_is_not(
