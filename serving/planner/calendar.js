@@ -25,7 +25,7 @@ export function calendar(plan, dates, onChange) {
   const editor = el("div", { class: "editor" });
   const node = el("div", { class: "calendar" }, weekdays(), ...rows.map((row) => row.node), editor);
   let selected = dates.find((date) => plan.day(date).is_open) ?? dates[0];
-  let answer = { shown: new Map(), differences: new Map() };
+  let answer = { shown: new Map(), differences: new Map(), isAwaited: false };
 
   function dayButton(date) {
     return el("button", { type: "button", onclick: () => select(date), onkeydown: step });
@@ -68,11 +68,12 @@ export function calendar(plan, dates, onChange) {
     paint();
   }
 
-  /** Shows the plan, with what an answer says of its days. */
-  function show(predictions, differences) {
+  /** Shows the plan, with what an answer says of its days, and whether another is to come. */
+  function show(predictions, differences, isAwaited) {
     answer = {
       shown: new Map(predictions.map((day) => [day.date, day])),
       differences: new Map((differences ?? []).map((day) => [day.date, day.difference])),
+      isAwaited,
     };
     paint();
   }
@@ -89,29 +90,32 @@ export function calendar(plan, dates, onChange) {
     paintEditor();
   }
 
-  /** Whether the answer at hand is of the day as it is to be: open or closed. */
+  /** Whether the answer at hand is of the day as it is to be. */
   function isAnswered(date) {
-    return answer.shown.get(date)?.plan.is_open === plan.day(date).is_open;
+    return plan.agrees(date, answer.shown.get(date)?.plan);
   }
 
   function paintDay(date, button) {
     const day = plan.day(date);
     const isSelected = date === selected;
-    const forecast = isAnswered(date) ? eur(answer.shown.get(date).forecast) : "not known yet";
-    const difference = answer.differences.get(date) ?? 0;
+    const isKnown = isAnswered(date);
+    const forecast = isKnown
+      ? `forecast ${eur(answer.shown.get(date).forecast)}`
+      : answer.isAwaited ? "forecast being worked out" : "forecast not known";
+    const difference = (isKnown && answer.differences.get(date)) || 0;
     const isChanged = plan.isChanged(date);
     const words = [
-      day.is_open ? `forecast ${forecast}` : "closed",
+      day.is_open ? forecast : "closed",
       ...remarks(day),
       ...(isChanged ? ["changed"] : []),
       ...(Math.abs(difference) >= 1 ? [`${signedEur(difference)} against the plan`] : []),
     ];
-    button.className = ["day", !day.is_open && "closed", day.is_promo && "promo", isChanged && "changed"]
-      .filter(Boolean).join(" ");
+    button.className = ["day", !day.is_open && "closed", day.is_promo && "promo", isChanged && "changed",
+      !isKnown && "unknown"].filter(Boolean).join(" ");
     button.setAttribute("aria-pressed", String(isSelected));
     button.setAttribute("tabindex", isSelected ? "0" : "-1");
     button.setAttribute("aria-label", `${longDay(date)}: ${words.join(", ")}`);
-    const brief = isAnswered(date) ? thousands(answer.shown.get(date).forecast) : "…";
+    const brief = isKnown ? thousands(answer.shown.get(date).forecast) : answer.isAwaited ? "…" : "–";
     const isNamed = date === dates[0] || dayOfMonth(date) === "1";
     button.replaceChildren(
       el("span", { class: "number" }, isNamed ? shortDay(date) : dayOfMonth(date)),
@@ -146,17 +150,27 @@ export function calendar(plan, dates, onChange) {
       ? el("button", { type: "button", class: "link", onclick: () => { plan.reset(selected); onChange(); } },
           "Back to the plan for this day")
       : null;
+    // What stands below it on a narrow screen is to stay there while an answer is awaited.
+    const isAwaited = day.is_open && !isAnswered(selected) && answer.isAwaited;
+    editor.style.minHeight = isAwaited ? `${editor.offsetHeight}px` : "";
     editor.replaceChildren(
       el("h3", {}, longDay(selected)),
       el("div", { class: "switches" }, ...switches),
       el("div", { class: "field inline" }, el("label", { for: "edit-holiday" }, "Holiday"), holiday),
       ...(back ? [back] : []),
-      ...(isAnswered(selected)
-        ? reasons(answer.shown.get(selected))
-        : [el("p", { class: "quiet" }, "The forecast of this change is not known yet.")]),
+      ...told(selected, day),
     );
     // What had it may be gone by now, such as the way back from a change.
     if (hadFocus) ((focused && editor.querySelector(`#${focused}`)) || days.get(selected)).focus();
+  }
+
+  /** What a day comes to and why; that a closed one sells nothing needs no answer. */
+  function told(date, day) {
+    if (!day.is_open) return reasons({ plan: day });
+    if (isAnswered(date)) return reasons(answer.shown.get(date));
+    const [brief, words] = answer.isAwaited ? ["…", "is being worked out"] : ["–", "is not known"];
+    return [el("p", { class: "amount", "aria-hidden": "true" }, brief),
+      el("p", { class: "quiet" }, `The forecast of this change ${words}.`)];
   }
 
   return { node, show, select, focus: () => days.get(selected).focus() };

@@ -19,11 +19,6 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
-/** Tells something to those who hear the page rather than see it. */
-export function say(text) {
-  byId("said").textContent = text;
-}
-
 let sections = 0;
 
 /** A part of the page under a heading of its own, by which it can be found. */

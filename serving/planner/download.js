@@ -1,19 +1,35 @@
 // The forecasts as a file that spreadsheets open.
 
-/** @returns {string} A row a day, with the columns of the other plan where there is one. */
+// By it Excel knows UTF-8.
+const BYTE_ORDER_MARK = "\ufeff";
+
+/**
+ * A spreadsheet splits lines and reads numbers as its own region writes them, which is taken to be
+ * the browser's: where decimals have a comma, semicolons stand between the cells.
+ *
+ * @returns {string} A row a day, with the columns of the other plan where there is one.
+ */
 export function csv(planned, scenario) {
+  const point = decimalPoint();
+  const separator = point === "," ? ";" : ",";
+  const eur = (value) => value.toFixed(2).replace(".", point);
   const columns = [
     ["date", (day) => day.date],
-    ...ofPlan("", (day) => day),
-    ...(scenario ? ofPlan("scenario_", (_, number) => scenario[number]) : []),
+    ...ofPlan("", eur, (day) => day),
+    ...(scenario ? ofPlan("scenario_", eur, (_, number) => scenario[number]) : []),
   ];
   const rows = planned.map((day, number) => columns.map(([, value]) => value(day, number)));
-  const lines = [columns.map(([name]) => name), ...rows].map((cells) => cells.join(","));
+  const lines = [columns.map(([name]) => name), ...rows].map((cells) => cells.join(separator));
   return `${lines.join("\r\n")}\r\n`;
 }
 
-function ofPlan(prefix, of) {
-  const eur = (value) => value.toFixed(2);
+/** A comma, or the point wherever something else than a comma is usual. */
+function decimalPoint() {
+  const parts = new Intl.NumberFormat().formatToParts(0.5);
+  return parts.some(({ type, value }) => type === "decimal" && value === ",") ? "," : ".";
+}
+
+function ofPlan(prefix, eur, of) {
   const columns = {
     is_open: (day) => day.plan.is_open,
     is_promo: (day) => day.plan.is_promo,
@@ -32,7 +48,7 @@ function ofPlan(prefix, of) {
 }
 
 export function save(text, name) {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+  const url = URL.createObjectURL(new Blob([BYTE_ORDER_MARK, text], { type: "text/csv;charset=utf-8" }));
   const link = document.createElement("a");
   link.href = url;
   link.download = name;

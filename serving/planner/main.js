@@ -7,7 +7,7 @@ import { period } from "./format.js";
 import { loadOverview, showOverview } from "./overview.js";
 import { failure, fill } from "./states.js";
 import { loadStore, showStore } from "./store.js";
-import { chooser, mark } from "./stores.js";
+import { chooser, fold, mark } from "./stores.js";
 
 const main = byId("main");
 let view = new AbortController();
@@ -26,6 +26,7 @@ async function show(isFirst) {
   const id = shownStore();
   document.title = id === null ? "Whole chain – Sales forecast" : `Store ${id} – Sales forecast`;
   mark(id);
+  fold();
   if (!isFirst) scrollTo(0, 0);
   const [load, shown] =
     id === null
@@ -47,7 +48,10 @@ function keptUp(data) {
 
 async function loadStores() {
   const found = byId("found");
+  const hadFocus = found.contains(document.activeElement);
   found.textContent = "Loading…";
+  // What had it was the button to try again.
+  if (hadFocus) found.focus();
   try {
     const stores = await ask("/v1/stores");
     listed = stores.model;
@@ -66,6 +70,7 @@ function askForKey(wasRefused) {
     ? "That key is not known. Check it, or ask for another."
     : "Ask whoever runs the forecasts for one. It is kept until this tab is closed.";
   text.value = "";
+  text.removeAttribute("aria-invalid");
   return new Promise((resolve) => {
     const form = dialog.querySelector("form");
     const close = (key) => {
@@ -77,8 +82,12 @@ function askForKey(wasRefused) {
       event.preventDefault();
       const key = text.value.trim();
       // Nothing else can be sent as one.
-      if (/^[\x21-\x7e]+$/.test(key)) close(key);
-      else why.textContent = "That is no key: it has letters, digits, dashes and underscores.";
+      if (/^[\x21-\x7e]+$/.test(key)) {
+        close(key);
+        return;
+      }
+      why.textContent = "That is no key: it has letters, digits, dashes and underscores.";
+      text.setAttribute("aria-invalid", "true");
     };
     dialog.oncancel = byId("key-cancel").onclick = () => close(null);
     dialog.showModal();

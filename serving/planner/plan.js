@@ -3,6 +3,7 @@
 import { weekday } from "./format.js";
 
 const SUNDAY = 6;
+const FIELDS = ["is_open", "is_promo", "state_holiday", "is_school_holiday"];
 
 export class Plan {
   #planned = new Map();
@@ -22,6 +23,12 @@ export class Plan {
   /** The day as it is to be. */
   day(date) {
     return { ...this.#planned.get(date), ...this.#changes.get(date) };
+  }
+
+  /** Whether a day is to be as another plan has it. */
+  agrees(date, other) {
+    const day = this.day(date);
+    return other !== undefined && FIELDS.every((name) => day[name] === other[name]);
   }
 
   set(date, name, value) {

@@ -15,15 +15,18 @@ const MEMBERS = {
 /**
  * Loads what a part of the page shows, and shows it; or says why not, with a way to try again.
  *
- * @param {Element} place
+ * @param {HTMLElement} place Can have the focus, and has it while what had it there is replaced.
  * @param {AbortSignal} signal Once aborted, the place belongs to others.
  * @param {(onWait: (seconds: number) => void) => Promise<any>} load
  * @param {(answer: any) => Node[]} show
  */
 export async function fill(place, signal, load, show) {
+  const hadFocus = place.contains(document.activeElement);
   place.setAttribute("aria-busy", "true");
   const wait = el("p", { class: "quiet", role: "status" }, "Loading…");
   place.replaceChildren(skeleton(wait));
+  // What had it is gone, such as the button to try again.
+  if (hadFocus) place.focus({ preventScroll: true });
   try {
     const answer = await load((seconds) => {
       wait.textContent = busy(seconds);
@@ -33,7 +36,10 @@ export async function fill(place, signal, load, show) {
     if (signal.aborted) return;
     place.replaceChildren(failure(error, () => fill(place, signal, load, show)));
   }
-  if (!signal.aborted) place.removeAttribute("aria-busy");
+  if (signal.aborted) return;
+  place.removeAttribute("aria-busy");
+  if (document.activeElement !== place) return;
+  (place.querySelector("h1") ?? place.querySelector(".failure button"))?.focus({ preventScroll: true });
 }
 
 export function busy(seconds) {

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { calendar, calendarLegend } from "./calendar.js";
 import { chart, draw } from "./charts.js";
-import { el, figure, say, section } from "./dom.js";
+import { el, figure, section } from "./dom.js";
 import { csv, save } from "./download.js";
 import { storeFigure } from "./figures.js";
 import { eur, number, period, share, signedEur, signedPercent } from "./format.js";
@@ -35,9 +35,11 @@ export function showStore(data, signal) {
   const figures = el("div", { class: "figures" });
   const told = el("div", { class: "told" });
   const care = el("div", { class: "told" });
-  const outcome = el("div", { class: "outcome" });
   const back = el("button", { type: "button", onclick: reset }, "Back to the plan");
+  const status = el("p", { role: "status", tabindex: "-1" });
+  const outcome = el("div", {}, status, back);
   let scenario = null;
+  let isAwaited = plan.isChanged();
   let timer;
   let request = new AbortController();
 
@@ -46,12 +48,13 @@ export function showStore(data, signal) {
     clearTimeout(timer);
     if (plan.isChanged()) {
       timer = setTimeout(compare, PAUSE_MS);
-      paintPlan();
-      working("Working it out…");
+      wait();
     } else {
       scenario = null;
+      isAwaited = false;
       paint();
-      say("As planned.");
+      // For those who hear the page: there is nothing to be seen now.
+      status.textContent = "As planned.";
     }
   }
 
@@ -61,7 +64,8 @@ export function showStore(data, signal) {
     const mine = request;
     const stop = () => mine.abort();
     signal.addEventListener("abort", stop);
-    working("Working it out…");
+    if (!isAwaited) wait();
+    else working("Working it out…");
     try {
       const answer = await ask(`/v1/stores/${id}/scenario`, {
         body: { changes: plan.changes, explain: true },
@@ -75,13 +79,14 @@ export function showStore(data, signal) {
         return;
       }
       scenario = answer;
+      isAwaited = false;
       paint();
-      say(`Your plan comes to ${signedEur(answer.difference)} against the plan.`);
     } catch (error) {
       if (mine.signal.aborted) return;
       scenario = null;
+      isAwaited = false;
       paint();
-      outcome.replaceChildren(failure(error, compare), back);
+      fail(error);
     } finally {
       signal.removeEventListener("abort", stop);
     }
@@ -95,25 +100,59 @@ export function showStore(data, signal) {
     if (hadFocus) days.focus();
   }
 
+  function wait() {
+    isAwaited = true;
+    paintFigures();
+    paintPlan();
+    working("Working it out…");
+  }
+
   function working(words) {
     figures.setAttribute("aria-busy", "true");
-    outcome.replaceChildren(el("p", {}, words), back);
-    outcome.hidden = false;
+    tell(words);
     download.disabled = true;
   }
 
+  /** Says how it stands, in the one place that is heard whenever its words change. */
+  function tell(...words) {
+    const failed = outcome.querySelector(".failure");
+    const hadFocus = failed?.contains(document.activeElement);
+    failed?.remove();
+    status.replaceChildren(...words);
+    if (hadFocus) status.focus({ preventScroll: true });
+  }
+
+  function fail(error) {
+    const failed = failure(error, compare);
+    status.after(failed);
+    // It was tried again from the keyboard, and may be once more.
+    if (document.activeElement === status) failed.querySelector("button").focus();
+  }
+
   function paintPlan() {
-    days.show(scenario?.predictions ?? predictions, scenario?.days);
-    outcome.hidden = !plan.isChanged();
+    days.show(scenario?.predictions ?? predictions, scenario?.days, isAwaited);
+    // Words in what is not shown at all are not heard when they come.
+    outcome.className = plan.isChanged() ? "outcome" : "hidden";
+    back.hidden = !plan.isChanged();
+  }
+
+  function paintFigures() {
+    figures.replaceChildren(...totals(data, scenario, hint()));
+  }
+
+  function hint() {
+    if (scenario) return "with your changes";
+    if (!plan.isChanged()) return "Change the plan below to compare";
+    return isAwaited ? "Being worked out" : "Not known";
   }
 
   function paint() {
     figures.removeAttribute("aria-busy");
-    download.disabled = false;
-    figures.replaceChildren(...totals(data, scenario));
+    download.disabled = plan.isChanged() && !scenario;
+    paintFigures();
     told.replaceChildren(...[degraded(scenario?.degraded ?? data.degraded)].filter(Boolean));
     care.replaceChildren(...(scenario?.warnings.length ? [warnings(scenario.warnings)] : []));
-    outcome.replaceChildren(...(scenario ? [inBrief(scenario)] : []), back);
+    tell(...(scenario ? inBrief(scenario) : []));
     legend.replaceChildren(...lines(scenario !== null));
     paintPlan();
     draw(place, inWords(data, scenario), storeFigure(data, scenario?.predictions), (date) => {
@@ -151,14 +190,13 @@ export function showStore(data, signal) {
   return view;
 }
 
-function totals({ predictions }, scenario) {
+function totals({ predictions }, scenario, hint) {
   const planned = scenario?.planned_total ?? predictions.reduce((sum, day) => sum + day.forecast, 0);
   const open = predictions.filter((day) => day.plan.is_open).length;
   const span = period(predictions[0].date, predictions.at(-1).date);
   return [
     figure("As planned", eur(planned), `${span}, ${open} open days`),
-    figure("Your plan", scenario ? eur(scenario.scenario_total) : "–",
-      scenario ? "with your changes" : "Change the plan below to compare"),
+    figure("Your plan", scenario ? eur(scenario.scenario_total) : "–", hint),
     figure("Difference", scenario ? signedEur(scenario.difference) : "–",
       scenario ? `${signedPercent(inPercent(scenario))} of the planned total` : "", "apart"),
   ];
@@ -166,8 +204,8 @@ function totals({ predictions }, scenario) {
 
 /** The difference once more, where it can be seen while the plan is changed. */
 function inBrief(scenario) {
-  return el("p", {}, "Your plan: ", el("strong", {}, signedEur(scenario.difference)),
-    ` (${signedPercent(inPercent(scenario))})`);
+  return ["Your plan: ", el("strong", {}, signedEur(scenario.difference)),
+    ` (${signedPercent(inPercent(scenario))})`];
 }
 
 function inPercent({ difference, planned_total: planned }) {

@@ -8,7 +8,7 @@ const wide = matchMedia("(min-width: 62rem)");
 
 /** Shows the stores that can be chosen. */
 export function chooser({ stores }) {
-  const [list, input, type, found, details] = ["stores", "number", "type", "found", "chooser"].map(byId);
+  const [list, input, type, found] = ["stores", "number", "type", "found"].map(byId);
   const links = stores.map((store) => ({ ...store, node: link(store) }));
   list.replaceChildren(...links.map(({ node }) => node));
   const types = [...new Set(stores.map((store) => store.store_type))].sort();
@@ -52,7 +52,6 @@ export function chooser({ stores }) {
     (to < 0 ? input : shown[Math.min(to, shown.length - 1)]).focus();
   };
   filter();
-  details.open = wide.matches;
 }
 
 /** Marks the store that is shown; null for none. */
@@ -60,7 +59,6 @@ export function mark(storeId) {
   const details = byId("chooser");
   details.querySelector("summary").textContent =
     storeId === null ? "Choose a store" : `Store ${storeId} – choose another`;
-  details.open = wide.matches;
   for (const link of byId("stores").querySelectorAll("a")) {
     const isShown = link.hash === `#/store/${storeId}`;
     if (isShown) link.setAttribute("aria-current", "page");
@@ -72,9 +70,12 @@ export function mark(storeId) {
   else chain.removeAttribute("aria-current");
 }
 
-wide.addEventListener("change", () => {
+/** Makes way for the forecast, where the list is not beside it. */
+export function fold() {
   byId("chooser").open = wide.matches;
-});
+}
+
+wide.addEventListener("change", fold);
 
 /** Scrolls the list alone; the page stays where it is. */
 function scrollTo(link) {

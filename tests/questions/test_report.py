@@ -15,7 +15,7 @@ from sales_assets.questions.themes import QUESTIONS
 from sales_assets.settings import Settings
 from sales_assets.sources.sample import write_sample
 from tests.questions.conftest import asked
-from tests.serving.test_planner import CHROMIUM
+from tests.serving.conftest import CHROMIUM
 
 MEGABYTE = 1e6
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import threading
 import time
@@ -18,6 +19,7 @@ import pandas as pd
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from sales_assets.forecasting.explanations import explain
 from sales_assets.forecasting.frames import Frames
@@ -31,7 +33,12 @@ from serving.members import unpacked
 from serving.predictor import Answer, Predictor, loaded_member
 from serving.security import Keys, RateLimit
 from serving.service import Refusal
+from tests.serving.planner import STORE
 
+CHROMIUM = shutil.which("chromium")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+# The first fit of a chart draws slowly where processors are shared.
+PATIENCE_MS = 30_000
 # The deployments of the members.
 GROUPS = {
     "trees": ["lightgbm", "random_forest"],
@@ -238,6 +245,75 @@ def release_again(remote: fsspec.AbstractFileSystem, release: Release, number: i
         remote.copy(f"/chain/home/{kind}/{old}/", f"{copy}/", recursive=True)
     remote.pipe(f"/chain/home/serving/{FILE}", newer.to_json().encode())
     return newer
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def view() -> dict[str, Any]:
+    """The screen of a laptop."""
+    return {"viewport": {"width": 1400, "height": 900}}
+
+
+@pytest.fixture
+def provoked() -> list[str]:
+    """Patterns of what a test makes the console say."""
+    return []
+
+
+@pytest.fixture
+def page(
+    browser: Browser, client: Client, view: dict[str, Any], provoked: list[str]
+) -> Iterator[Page]:
+    """A page of the service, on which nothing goes wrong unseen."""
+    context = browser.new_context(base_url=f"http://127.0.0.1:{client.port}", **view)
+    expect.set_options(timeout=PATIENCE_MS)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "console",
+        lambda told: wrong.append(told.text) if told.type in ("error", "warning") else None,
+    )
+    yield page
+    context.close()
+    assert [text for text in wrong if not any(re.search(each, text) for each in provoked)] == []
+
+
+@dataclass
+class Held:
+    """Comparisons that the page asks for, which wait until a test lets them be answered."""
+
+    page: Page
+    routes: list[Route] = field(default_factory=list)
+
+    def next(self) -> Route:
+        """Return the comparison that waits, once there is one."""
+        for _ in range(PATIENCE_MS // 20):
+            if self.routes:
+                return self.routes.pop()
+            self.page.wait_for_timeout(20)
+        raise AssertionError("no comparison was asked for")
+
+
+@pytest.fixture
+def held(page: Page) -> Held:
+    held = Held(page)
+    page.route("**/scenario", lambda route: held.routes.append(route))
+    return held
+
+
+@pytest.fixture
+def plan(client: Client) -> list[dict[str, Any]]:
+    """The coming days of the store, as planned."""
+    return client.get(f"/v1/stores/{STORE}/forecast").json["predictions"]
 
 
 def day(predictor: Predictor, h: int) -> str:

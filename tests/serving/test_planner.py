@@ -1,107 +1,27 @@
 """The planner's page in a browser, as its user works with it."""
 
-import csv
-import datetime as dt
-import json
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Download, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect
 
 from serving.predictor import Predictor
 from serving.security import Keys
-from tests.serving.conftest import Client, InProcess
+from tests.serving.conftest import Client, InProcess, needs_browser
+from tests.serving.planner import (
+    STORE,
+    day_button,
+    eur,
+    figure,
+    long_day,
+    open_store,
+    promotion,
+    whole_week,
+)
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-
-STORE = 11
-DAYS = 42
-# The first fit of a chart draws slowly where processors are shared.
-PATIENCE_MS = 30_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def view() -> dict[str, Any]:
-    """The screen of a laptop."""
-    return {"viewport": {"width": 1400, "height": 900}}
-
-
-@pytest.fixture
-def provoked() -> list[str]:
-    """Patterns of what a test makes the console say."""
-    return []
-
-
-@pytest.fixture
-def page(
-    browser: Browser, client: Client, view: dict[str, Any], provoked: list[str]
-) -> Iterator[Page]:
-    """A page of the service, on which nothing goes wrong unseen."""
-    context = browser.new_context(base_url=f"http://127.0.0.1:{client.port}", **view)
-    expect.set_options(timeout=PATIENCE_MS)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on(
-        "console",
-        lambda told: wrong.append(told.text) if told.type in ("error", "warning") else None,
-    )
-    yield page
-    context.close()
-    assert [text for text in wrong if not any(re.search(each, text) for each in provoked)] == []
-
-
-@pytest.fixture
-def plan(client: Client) -> list[dict[str, Any]]:
-    """The coming days of the store, as planned."""
-    return client.get(f"/v1/stores/{STORE}/forecast").json["predictions"]
-
-
-def open_store(page: Page) -> None:
-    page.goto(f"/#/store/{STORE}")
-    expect(page.get_by_role("heading", name=f"Store {STORE}", level=1)).to_be_visible()
-
-
-def figure(page: Page, name: str) -> Locator:
-    return page.get_by_role("group", name=name, exact=True)
-
-
-def whole_week(plan: list[dict[str, Any]], is_promo: bool) -> list[dict[str, Any]]:
-    """Return Monday to Sunday of the first whole week that starts with or without a promotion."""
-    starts = [number for number, day in enumerate(plan) if _weekday(day) == 0]
-    week = next(number for number in starts if plan[number]["plan"]["is_promo"] == is_promo)
-    return plan[week : week + 7]
-
-
-def promotion(page: Page, week: list[dict[str, Any]], on: bool) -> Locator:
-    name = f"Promotion Monday to Saturday {'on' if on else 'off'}, Week of {_short(week[0])}"
-    return page.get_by_role("button", name=re.compile(f"^{name}$"))
-
-
-def day_button(page: Page, day: dict[str, Any]) -> Locator:
-    return page.get_by_role("button", name=re.compile(rf"^\w+ {_long(day)}:"))
-
-
-def eur(text: str) -> int:
-    """Return the EUR that a text of the page tells."""
-    found = re.search(r"([+\u2212]?)EUR\s([\d,]+)", text)
-    assert found, text
-    return int(found[2].replace(",", "")) * (-1 if found[1] == "\u2212" else 1)
+pytestmark = needs_browser
 
 
 def test_a_store_is_found_by_its_number(page: Page) -> None:
@@ -206,30 +126,6 @@ def test_the_stores_accuracy_is_told(page: Page, client: Client) -> None:
     expect(part).to_contain_text(f"{accuracy['days']} open days")
 
 
-def test_the_forecasts_are_downloaded_as_csv(page: Page, plan: list[dict[str, Any]]) -> None:
-    open_store(page)
-    rows = downloaded(page)
-    assert [row["date"] for row in rows] == [day["date"] for day in plan]
-    assert len(rows) == DAYS
-    for row, day in zip(rows, plan, strict=True):
-        assert float(row["forecast"]) == pytest.approx(day["forecast"], abs=0.006)
-        assert float(row["lo_80"]) == pytest.approx(day["intervals"]["80"][0], abs=0.006)
-        assert row["is_promo"] == json.dumps(day["plan"]["is_promo"])
-    assert "scenario_forecast" not in rows[0]
-
-
-def test_the_download_has_the_changed_plan_too(page: Page, plan: list[dict[str, Any]]) -> None:
-    week = whole_week(plan, is_promo=False)
-    open_store(page)
-    promotion(page, week, on=True).click()
-    expect(figure(page, "Difference")).to_contain_text("EUR")
-    rows = downloaded(page)
-    total = sum(float(row["scenario_forecast"]) - float(row["forecast"]) for row in rows)
-    assert round(total) == pytest.approx(eur(figure(page, "Difference").inner_text()), abs=1)
-    promoted = {row["date"] for row in rows if row["scenario_is_promo"] == "true"}
-    assert {day["date"] for day in week[:6] if day["plan"]["is_open"]} <= promoted
-
-
 def test_the_overview_leads_to_stores(page: Page, client: Client) -> None:
     overview = client.get("/v1/overview").json
     page.goto("/")
@@ -328,7 +224,7 @@ def test_a_phone_shows_a_days_editor_below_its_week(page: Page, plan: list[dict[
     open_store(page)
     day = whole_week(plan, is_promo=False)[2]
     day_button(page, day).tap()
-    editor = page.get_by_role("heading", name=re.compile(_long(day)), level=3)
+    editor = page.get_by_role("heading", name=re.compile(long_day(day)), level=3)
     expect(editor).to_be_visible()
     below = editor.bounding_box()["y"] - day_button(page, day).bounding_box()["y"]
     assert 0 < below < 250
@@ -343,55 +239,6 @@ def test_charts_follow_the_colours_of_the_system(page: Page) -> None:
     page.emulate_media(color_scheme="dark")
     expect(tick).not_to_have_css("fill", colour)
     assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") != light
-
-
-def test_everything_is_reached_by_keyboard(page: Page, plan: list[dict[str, Any]]) -> None:
-    page.goto("/")
-    expect(page.get_by_role("heading", name="Whole chain", level=1)).to_be_visible()
-    search = page.get_by_label("Store number")
-    search.focus()
-    page.keyboard.type(str(STORE))
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name=f"Store {STORE}", level=1)).to_be_focused()
-    week = whole_week(plan, is_promo=False)
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        name = page.evaluate("document.activeElement.getAttribute('aria-label')") or ""
-        if re.search(r"day \d+ \w+:", name):
-            break
-    for _ in range(DAYS):
-        if (
-            page.evaluate("document.activeElement.getAttribute('aria-label')").find(_long(week[1]))
-            > 0
-        ):
-            break
-        page.keyboard.press("ArrowRight")
-    expect(day_button(page, week[1])).to_be_focused()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowUp")
-    expect(day_button(page, week[1])).to_have_attribute("aria-pressed", "true")
-    # The editor comes after its week, and the week's own two buttons.
-    for _ in range(3):
-        page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Promotion", exact=True)).to_be_focused()
-    page.keyboard.press("Space")
-    expect(figure(page, "Difference")).to_contain_text("EUR")
-    expect(page.get_by_role("button", name="Promotion", exact=True)).to_be_focused()
-
-
-@pytest.mark.parametrize("name", ["Back to the plan for this day", "Back to the plan"])
-def test_the_way_back_leaves_the_focus_on_the_day(
-    page: Page, plan: list[dict[str, Any]], name: str
-) -> None:
-    open_store(page)
-    day = next(day for day in plan if day["plan"]["is_open"])
-    day_button(page, day).click()
-    page.get_by_role("button", name="School holidays", exact=True).click()
-    expect(figure(page, "Difference")).to_contain_text("EUR")
-    page.get_by_role("button", name=name, exact=True).focus()
-    page.keyboard.press("Enter")
-    expect(figure(page, "Difference")).not_to_contain_text("EUR")
-    expect(day_button(page, day)).to_be_focused()
 
 
 def test_the_list_of_stores_is_of_the_forecast_that_answers(
@@ -418,28 +265,3 @@ def test_the_list_of_stores_is_of_the_forecast_that_answers(
     expect(page.get_by_label("Store number")).to_have_value("1")
     page.get_by_label("Store number").fill(str(STORE))
     expect(page.get_by_text("1 store", exact=True)).to_be_visible()
-
-
-def downloaded(page: Page) -> list[dict[str, str]]:
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name="Download as CSV").click()
-    download: Download = waiting.value
-    assert download.suggested_filename == f"store-{STORE}-forecast.csv"
-    with Path(download.path()).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _weekday(day: dict[str, Any]) -> int:
-    return _date(day).weekday()
-
-
-def _long(day: dict[str, Any]) -> str:
-    return f"{_date(day).day} {_date(day):%B}"
-
-
-def _short(day: dict[str, Any]) -> str:
-    return f"{_date(day).day} {_date(day):%b}"
-
-
-def _date(day: dict[str, Any]) -> dt.date:
-    return dt.date.fromisoformat(day["date"])
