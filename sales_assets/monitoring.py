@@ -25,8 +25,14 @@ log = logging.getLogger("sales_assets.monitoring")
 # nothing is.
 MOST_DEVIATIONS = 3.0
 FEWEST_BLOCKS = 6
+# With fewer blocks that have one a year before, blocks tell more as they are, season and all: a
+# change against the year before has the chance of two blocks in it.
+FEWEST_YEARS_APART = 10
 # Of more, twenty years, mean and deviation are known well enough.
 MOST_BLOCKS = 260
+# A share of days that is closer to its usual than this is not told: a store that is missing for a
+# day is no drift of the chain, even if none was ever missing before.
+LEAST_SHARE = 0.005
 # With fewer weeks of backtest their range is a guess, and no realised week is told as outside.
 FEWEST_WEEKS = 8
 
@@ -40,6 +46,8 @@ def measure_drift(con: duckdb.DuckDBPyConnection) -> None:
             "monitoring/drift",
             most_deviations=[as_rare(blocks) for blocks in range(1, MOST_BLOCKS + 1)],
             fewest_blocks=FEWEST_BLOCKS,
+            fewest_years_apart=FEWEST_YEARS_APART,
+            least_share=LEAST_SHARE,
         )
 
 
@@ -66,7 +74,7 @@ def as_rare(blocks: int) -> float:
         dg.AssetCheckSpec(
             "newest_weeks",
             asset=["monitoring", "drift"],
-            description="The newest four weeks are like the months before them.",
+            description="The newest four weeks are as usual, for the season too once it is known.",
         )
     ],
 )
@@ -78,7 +86,7 @@ def drift(home: Home) -> dg.MaterializeResult:
         metadata = describe(con, "monitoring.drift")
     evidence = markdown_table(rows.columns.tolist(), rows.to_dict("records"))
     drifting = rows.loc[rows["is_drift"], "measure"].tolist()
-    told = f"Unlike the months before: {', '.join(drifting)}" if drifting else None
+    told = f"Not as usual: {', '.join(drifting)}" if drifting else None
     if told:
         log.warning("%s", told)
     return dg.MaterializeResult(

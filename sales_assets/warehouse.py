@@ -20,7 +20,7 @@ SCHEMAS = (
     "monitoring",
 )  # fmt: skip
 
-FUNCTIONS = ("t_95", "margin_95", "sum_margin_95")
+FUNCTIONS = ("t_95", "margin_95", "sum_margin_95", "effects")
 # Published as Parquet too; deliveries and training rows are in the snapshot alone.
 PARQUET_SCHEMAS = ("cleaned", "insights", "models", "intervals", "forecasts", "monitoring")
 

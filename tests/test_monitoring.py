@@ -119,6 +119,96 @@ def test_a_short_history_says_nothing(own: duckdb.DuckDBPyConnection) -> None:
     assert not drift(own)["is_drift"].any()
 
 
+def years(con: duckdb.DuckDBPyConnection, last_day: str, days: int = 900) -> None:
+    """Sell in eight stores until a day, half as much again in each December as else."""
+    dates = pd.date_range(end=last_day, periods=days)
+    noise = np.random.default_rng(20150619).normal(scale=0.05, size=(8, days))
+    level = np.where(dates.month == 12, 1.5, 1.0) * np.exp(noise)
+    rows = pd.DataFrame(
+        {
+            "store_id": np.repeat(np.arange(8), days),
+            "date": np.tile(dates, 8),
+            "sales": 1_000 * level.ravel(),
+            "customers": 100,
+            "is_open": True,
+            "is_absent": False,
+            "is_promo": False,
+            "state_holiday": "none",
+            "is_school_holiday": False,
+        }
+    )
+    warehouse.replace_table(con, "cleaned.sales", rows)
+    con.execute("alter table cleaned.sales alter date type date")
+
+
+def test_a_season_that_comes_every_year_is_no_drift(own: duckdb.DuckDBPyConnection) -> None:
+    years(own, "2014-12-28")
+    assert not drift(own)["is_drift"].any()
+    # It hides none either: a quarter less than in other Decembers is more than in other months.
+    own.execute(f"update cleaned.sales set sales = 0.75 * sales where {newest()}")
+    found = drift(own)
+    assert set(found.index[found["is_drift"]]) == {"sales", "basket"}
+    assert set(found["compared_with"]) == {"the same weeks a year before"}
+
+
+def test_a_december_long_past_widens_nothing(own: duckdb.DuckDBPyConnection) -> None:
+    years(own, "2014-09-28")
+    own.execute(f"update cleaned.sales set sales = 0.85 * sales where {newest()}")
+    assert drift(own).loc["sales", "is_drift"]
+
+
+def test_a_season_that_comes_for_the_first_time_is_told(own: duckdb.DuckDBPyConnection) -> None:
+    years(own, "2014-12-28", days=360)
+    found = drift(own).loc["sales"]
+    assert found["is_drift"]
+    assert found["compared_with"] == "the blocks before"
+
+
+def test_the_usual_of_a_season_is_that_of_a_loop_over_years(
+    own: duckdb.DuckDBPyConnection,
+) -> None:
+    years(own, "2014-12-28")
+    days = own.execute("from cleaned.sales").df()
+    days["block"] = (days["date"].max() - days["date"]).dt.days // DAYS_IN_BLOCK
+    days["log"] = np.log(days["sales"])
+    means = days.groupby(["block", "store_id"])["log"].mean().unstack()
+    means = means[means.index < 900 // DAYS_IN_BLOCK]
+    changes = [
+        (means.loc[block] - means.loc[block + 1 : block + 3].mean()).mean()
+        for block in range(len(means) - 1)
+    ]
+    since = [changes[block] - changes[block + 13] for block in range(1, len(changes) - 13)]
+    found = drift(own).loc["sales"]
+    assert found["newest"] == pytest.approx(changes[0])
+    assert found["usual"] == pytest.approx(changes[13] + np.mean(since))
+    assert found["deviation"] == pytest.approx(np.std(since, ddof=1))
+    assert found["blocks"] == len(since)
+
+
+@pytest.mark.parametrize(("blocks", "others"), [(24, 10), (27, 13), (33, 19)])
+def test_against_the_year_before_chance_is_told_no_more_often(blocks: int, others: int) -> None:
+    rng = np.random.default_rng(20150619)
+    values = rng.normal(size=(100_000, blocks))
+    since = values[:, :-13] - values[:, 13:]
+    before, now = since[:, 1:], since[:, 0]
+    assert before.shape[1] == others
+    away = np.abs(now - before.mean(axis=1)) / before.std(axis=1, ddof=1)
+    assert (away > monitoring.as_rare(others)).mean() == pytest.approx(0.0025, abs=0.0006)
+
+
+@pytest.mark.parametrize(("store_days", "is_drift"), [(1, False), (2, True)])
+def test_a_share_that_never_changed_may_change_by_half_a_percent(
+    own: duckdb.DuckDBPyConnection, store_days: int, is_drift: bool
+) -> None:
+    years(own, "2014-12-28", days=400)
+    own.execute(
+        f"update cleaned.sales set is_absent = true, is_open = false where {newest(store_days)}"
+        " and store_id = 1"
+    )
+    found = drift(own)
+    assert found.loc["reported days", "is_drift"] == is_drift
+
+
 def test_the_check_warns_with_evidence_and_stops_nothing(
     home_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,7 +109,10 @@ def by_hand(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             own, new = both[~both["is_new"]], both[both["is_new"]]
             y, f = own["sales"].to_numpy(), own["forecast"].to_numpy()
             planned, reported = group["forecast"] > 0, ~group["is_absent"]
-            if not len(own):
+            unplanned = ~planned & (group["sales"] > 0)
+            unsold = planned & reported & (group["sales"] == 0)
+            missing = planned & ~reported
+            if not (len(both) or (unplanned | unsold | missing).any()):
                 continue
             rows.append(
                 dict(zip(["model", *grouping], key, strict=True))
@@ -122,9 +125,9 @@ def by_hand(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
                     "bias": f.sum() / y.sum() - 1,
                     "coverage_80": np.mean((own["lo_80"] <= y) & (y <= own["hi_80"])),
                     "coverage_95": np.mean((own["lo_95"] <= y) & (y <= own["hi_95"])),
-                    "unplanned_days": int((~planned & (group["sales"] > 0)).sum()),
-                    "unsold_days": int((planned & reported & (group["sales"] == 0)).sum()),
-                    "missing_days": int((planned & ~reported).sum()),
+                    "unplanned_days": int(unplanned.sum()),
+                    "unsold_days": int(unsold.sum()),
+                    "missing_days": int(missing.sum()),
                     "new_store_days": len(new),
                     "new_store_rmspe": np.sqrt(np.mean((new["forecast"] / new["sales"] - 1) ** 2)),
                     "new_store_coverage_80": new["sales"]
@@ -247,6 +250,32 @@ def test_a_slice_of_new_stores_alone_is_there(own: duckdb.DuckDBPyConnection) ->
     assert by_type == [
         (None, 84, False, 30), ("a", 60, False, 0), ("b", 24, False, 0), ("c", 0, True, 30)
     ]  # fmt: skip
+
+
+def test_a_slice_of_which_nothing_came_is_there(own: duckdb.DuckDBPyConnection) -> None:
+    own.execute(
+        "update cleaned.sales set sales = 0, is_open = false, is_absent = true"
+        " from cleaned.stores as stores where stores.store_id = sales.store_id"
+        " and store_type = 'c' and date > '2015-07-24'"
+    )
+    newest = measure_accuracy(own)
+    counts = own.execute(
+        "select days, missing_days, unsold_days, unplanned_days, rmspe, first_day"
+        " from monitoring.accuracy where model = 'ensemble' and cutoff = '2015-07-24'"
+        " and store_type = 'c'"
+    ).fetchall()
+    assert counts == [(0, 30, 0, 0, None, None)]
+    own.execute(
+        "update cleaned.sales set sales = 0, is_open = false, is_absent = true"
+        " where date > '2015-07-24'"
+    )
+    # A whole week that is missing is counted and judged by nothing.
+    assert len(measure_accuracy(own)) < len(newest)
+    weeks = own.execute(
+        "select days, missing_days from monitoring.accuracy where model = 'ensemble'"
+        " and cutoff = '2015-07-24' and horizon_week = 1 and store_type is null"
+    ).fetchall()
+    assert weeks == [(0, 120)]
 
 
 def test_weeks_like_those_of_the_backtest_are_not_told(own: duckdb.DuckDBPyConnection) -> None:

@@ -18,7 +18,8 @@ MEANINGS = {
         "One row a series (the chain, or a store type) and lag of 1 to 60 days: ACF and PACF of "
         "the mean of log sales less each store's own mean, on days when at least half of the "
         "stores sold. Other days are gaps: acf leaves them out (n pairs of days remain), pacf "
-        "takes them for average days. By chance 5 of 100 lags, at most, leave ± bound_95."
+        "takes them for average days. Both stay within -1 and 1. By chance 5 of 100 lags, at most, "
+        "leave ± bound_95."
     ),
     "stationarity": (
         "One row a store and transformation of its log sales on selling days (raw, and less those "
@@ -215,23 +216,25 @@ def correlogram(series: pd.Series) -> pd.DataFrame:
 
     The ACF is that of the pairs of days of which neither is a gap (Parzen 1963, On spectral
     analysis with missing observations): gaps every seventh day would otherwise make multiples of
-    seven stand out. These pairwise figures are no correlation matrix, though, and partial
-    autocorrelations that follow from them leave -1 to 1. The PACF is therefore that of the series
-    with its mean in the gaps, which is what a network sees whose scaled input is 0 on closed days.
-    A gap every seventh day alone then shows at lags 7 and 8 of a slowly moving series.
+    seven stand out. It is held against the squares of the same days, not of all, so that it stays
+    within -1 and 1 where few pairs are left. These pairwise figures are no correlation matrix,
+    though, and partial autocorrelations that follow from them leave -1 to 1. The PACF is therefore
+    that of the series with its mean in the gaps, which is what a network sees whose scaled input is
+    0 on closed days. A gap every seventh day alone then shows at lags 7 and 8 of a slowly moving
+    series.
 
     Args:
         series: A value a calendar day, NaN in the gaps.
     """
     from statsmodels.tsa.stattools import levinson_durbin
 
-    is_known = series.notna().to_numpy()
+    known = series.notna().to_numpy(dtype=float)
     centred = (series - series.mean()).fillna(0.0).to_numpy()
-    pairs = np.array([_lagged_product(is_known.astype(float), lag) for lag in range(LAGS + 1)])
-    products = np.array([_lagged_product(centred, lag) for lag in range(LAGS + 1)])
+    pairs, products = _lagged_products(known, known), _lagged_products(centred, centred)
+    later, earlier = _lagged_products(centred**2, known), _lagged_products(known, centred**2)
     acf, pacf = np.full(LAGS + 1, np.nan), np.full(LAGS + 1, np.nan)
     if np.abs(centred).max(initial=0) > FLAT:
-        np.divide(products / products[0], pairs / pairs[0], out=acf, where=pairs > 0)
+        np.divide(products, np.sqrt(later * earlier), out=acf, where=later * earlier > 0)
         pacf = np.where(pairs > 0, levinson_durbin(products, LAGS, isacov=True)[2], np.nan)
     bound = np.full(LAGS + 1, np.nan)
     np.divide(1.96, np.sqrt(pairs), out=bound, where=pairs > 0)
@@ -247,5 +250,7 @@ def correlogram(series: pd.Series) -> pd.DataFrame:
     return table.iloc[1:].reset_index(drop=True)
 
 
-def _lagged_product(values: Array, lag: int) -> float:
-    return float(values[lag:] @ values[: max(len(values) - lag, 0)])
+def _lagged_products(later: Array, earlier: Array) -> Array:
+    """Return the sum of products of each lag, from 0 on."""
+    days = len(later)
+    return np.array([later[lag:] @ earlier[: max(days - lag, 0)] for lag in range(LAGS + 1)])

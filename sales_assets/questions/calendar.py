@@ -24,6 +24,10 @@ MONTHS = (
 SHORT = [name[:3] for name in MONTHS]
 FEASTS = {"public": "other public holidays", "easter": "Easter", "christmas": "Christmas"}
 OVER_STORES = "Intervals are over stores: what a day did to all of them is not in it."
+OVER_BOTH = (
+    "Intervals are over stores and over {occasions}: what moved all stores at once is in them, and "
+    "what came once has none."
+)
 
 
 def _effect(row: Any, what: str = "sales") -> str:
@@ -31,9 +35,25 @@ def _effect(row: Any, what: str = "sales") -> str:
     low, high = getattr(row, f"{what}_lo_95"), getattr(row, f"{what}_hi_95")
     value = change(getattr(row, f"{what}_effect"))
     if not is_known(low, high):
-        return value
+        few = "occasions" if getattr(row, "occasions", 2) < 2 <= row.stores else "stores"
+        return f"{value} (too few {few} for an interval)"
     unsure = ": perhaps none" if low <= 0 <= high else ""
     return f"{value} ({between(low, high)}{unsure})"
+
+
+def _as_best_of(row: pd.Series, candidates: int) -> pd.Series:
+    """Return a row with bounds that hold for whichever of the candidates was chosen.
+
+    Source: Bonferroni's inequality (Dunn 1961, Multiple comparisons among means).
+    """
+    from scipy.stats import t
+
+    freedom = min(row["stores"], row["occasions"]) - 1
+    wider = t.ppf(1 - 0.025 / candidates, freedom) / t.ppf(0.975, freedom)
+    value = 1 + row["sales_effect"]
+    ends = ("sales_lo_95", "sales_hi_95")
+    bounds = {end: value * ((1 + row[end]) / value) ** wider - 1 for end in ends}
+    return pd.Series({**row, **bounds})
 
 
 def _begun(text: str) -> str:
@@ -57,15 +77,20 @@ def _measures(rows: pd.DataFrame, x: Sequence[Any]) -> tuple[Series, ...]:
     return tuple(_series(what, rows, x, what) for what in measures)
 
 
+def _before_sunday(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the days that stores are compared on: those with Sundays are not like the others."""
+    return _known(rows)[lambda days: days["weekday"] < 7]
+
+
 def _weekdays(rows: pd.DataFrame) -> str:
-    week = _known(rows)[lambda days: days["weekday"] < 7]
+    week = _before_sunday(rows)
     if len(week) < 2:
         raise NoAnswerError("sales of a single weekday cannot be compared")
     best, least = week.loc[week["sales_effect"].idxmax()], week.loc[week["sales_effect"].idxmin()]
     text = (
-        f"{WEEKDAYS[int(best['weekday']) - 1]} is the strongest day of the week, {_effect(best)} "
-        f"against the store's mean weekday, and {WEEKDAYS[int(least['weekday']) - 1]} the weakest, "
-        f"{_effect(least)}"
+        f"From Monday to Saturday, {WEEKDAYS[int(best['weekday']) - 1]} is the strongest day, "
+        f"{_effect(best)} against the store's mean weekday, and "
+        f"{WEEKDAYS[int(least['weekday']) - 1]} the weakest, {_effect(least)}"
     )
     calm = week[week["without_promo_effect"].notna()]
     if calm.empty:
@@ -80,11 +105,12 @@ def _weekdays(rows: pd.DataFrame) -> str:
 def _draw_weekdays(rows: pd.DataFrame) -> Picture:
     rows = _known(rows)
     names = [WEEKDAYS[int(day) - 1] for day in rows["weekday"]]
-    best = names[int(rows["sales_effect"].argmax())]
+    week = _before_sunday(rows)
+    best = WEEKDAYS[int(week.loc[week["sales_effect"].idxmax(), "weekday"]) - 1]
     all_days = _series("all days", rows, names)
     calm = _series("days without promotion", rows, names, "without_promo")
     return Picture(
-        f"A store sells most on its {best}s",
+        f"From Monday to Saturday a store sells most on its {best}s",
         (Panel((all_days, calm), "", "% from the store's mean weekday", line_at=0),),
     )
 
@@ -112,7 +138,7 @@ def _draw_holidays(rows: pd.DataFrame) -> Picture:
         for kind, name in FEASTS.items()
         if not (own := rows[rows["kind"] == kind]).empty
     )
-    best = rows.loc[rows["sales_effect"].idxmax()]
+    best = rows.loc[rows["sales_effect"].abs().idxmax()]
     side = "before" if best["day"] < 0 else "after"
     days = abs(int(best["day"]))
     return Picture(
@@ -133,8 +159,8 @@ def _seasons(rows: pd.DataFrame) -> str:
     for season in ("Christmas season", "Easter season"):
         years = rows[rows["slice"] == season]
         if not years.empty:
-            each = [f"{_effect(row)} in {row.value}" for row in years.itertuples()]
-            told.append(f"the {season} brought {listed(each)}")
+            each = [f"{change(row.sales_effect)} in {row.value}" for row in years.itertuples()]
+            told.append(f"the {season} brought {listed(each)} (one occasion each: no interval)")
     months = rows[rows["slice"] == "month"]
     if not months.empty:
         best, least = (
@@ -149,7 +175,7 @@ def _seasons(rows: pd.DataFrame) -> str:
         )
     around = rows[rows["slice"] == "around pay-day"]
     if not around.empty:
-        best = around.loc[around["sales_effect"].idxmax()]
+        best = _as_best_of(around.loc[around["sales_effect"].idxmax()], len(around))
         told.append(f"around pay-day sales are {_effect(best)} {_day_of_month(best['value'])}")
     if not told:
         raise NoAnswerError("the history is too short for a season")
@@ -167,6 +193,7 @@ def _day_of_month(value: int) -> str:
 def _draw_seasons(rows: pd.DataFrame) -> Picture:
     rows = _known(rows)
     months = rows[rows["slice"] == "month"]
+    seasons = rows[rows["slice"].isin(["Christmas season", "Easter season"])]
     around = rows[rows["slice"] == "around pay-day"].sort_values("value")
     panels: list[Panel] = []
     if not months.empty:
@@ -174,6 +201,9 @@ def _draw_seasons(rows: pd.DataFrame) -> Picture:
         panels.append(
             Panel((_series("sales", months, names),), "", "% from the year", title="month")
         )
+    elif not seasons.empty:
+        names = [f"{row.slice.split()[0]} {row.value}" for row in seasons.itertuples()]
+        panels.append(Panel((_series("sales", seasons, names),), "", "% from usual", line_at=0))
     if not around.empty:
         days = around["value"].tolist()
         panels.append(
@@ -182,13 +212,19 @@ def _draw_seasons(rows: pd.DataFrame) -> Picture:
                 kind="line", title="pay-day", line_at=0, marks=((0, "month's last day"),),
             )
         )  # fmt: skip
-    seasons = rows[rows["slice"].isin(["Christmas season", "Easter season"])]
-    if not panels:
-        names = [f"{row.slice.split()[0]} {row.value}" for row in seasons.itertuples()]
-        panels.append(Panel((_series("sales", seasons, names),), "", "% from usual", line_at=0))
-    best = rows.loc[rows["sales_effect"].idxmax()]
-    at = f"{best['slice']} {best['value']}"
-    return Picture(f"Sales are highest in the {at}: {change(best['sales_effect'])}", tuple(panels))
+    shown = next(part for part in (months, seasons, around) if not part.empty)
+    best = shown.loc[shown["sales_effect"].idxmax()]
+    return Picture(
+        f"Sales are highest {_when(best)}: {change(best['sales_effect'])}", tuple(panels)
+    )
+
+
+def _when(row: pd.Series) -> str:
+    if row["slice"] == "month":
+        return f"in {MONTHS[int(row['value']) - 1]}"
+    if row["slice"] == "around pay-day":
+        return _day_of_month(row["value"])
+    return f"in the {row['slice']} of {row['value']}"
 
 
 def _openings(rows: pd.DataFrame) -> str:
@@ -314,11 +350,11 @@ QUESTIONS = (
         draw=_draw_holidays,
         caveats="Who is open on a holiday itself is a store in a station or the like. Days around "
         "Christmas are in its season, which grows over weeks: not all of it is the holiday's. "
-        f"{OVER_STORES}",
+        f"{OVER_BOTH.format(occasions='holidays')}",
         reads=WITH_DEVIATIONS,
         shows=(
-            "kind", "part", "day", "stores", "sales_effect", "sales_lo_95", "sales_hi_95",
-            "customers_effect",
+            "kind", "part", "day", "stores", "occasions", "sales_effect", "sales_lo_95",
+            "sales_hi_95", "customers_effect",
         ),
     ),
     Question(
@@ -328,9 +364,13 @@ QUESTIONS = (
         answer=_seasons,
         draw=_draw_seasons,
         caveats="Two or three years are few for a season: what a single year brought is told by "
-        f"year. Months hold holidays and closures in different numbers. {OVER_STORES}",
+        "year. Months hold holidays and closures in different numbers. The day around pay-day is "
+        "told with the wider bounds of the best of all (Bonferroni). "
+        f"{OVER_BOTH.format(occasions='days, or the months and weeks of each year')}",
         reads=WITH_DEVIATIONS,
-        shows=("slice", "value", "stores", "sales_effect", "sales_lo_95", "sales_hi_95"),
+        shows=(
+            "slice", "value", "stores", "occasions", "sales_effect", "sales_lo_95", "sales_hi_95",
+        ),
     ),
     Question(
         name="opening_pattern",
@@ -339,11 +379,11 @@ QUESTIONS = (
         answer=_openings,
         draw=_draw_openings,
         caveats="Why a store was shut is not known, and a holiday that shuts it moves its "
-        f"customers too. {OVER_STORES}",
+        f"customers too. {OVER_BOTH.format(occasions='days')}",
         reads=WITH_DEVIATIONS,
         shows=(
-            "closure", "day", "stores", "days", "sales_effect", "sales_lo_95", "sales_hi_95",
-            "customers_effect",
+            "closure", "day", "stores", "occasions", "days", "sales_effect", "sales_lo_95",
+            "sales_hi_95", "customers_effect",
         ),
     ),
     Question(
@@ -362,9 +402,12 @@ QUESTIONS = (
         answer=_school,
         draw=_draw_school,
         caveats="States have their holidays at different times, which makes the comparison; stores "
-        "of the same type in other states may differ in other ways on that day, and how far those "
-        f"few are off is not in the intervals, which are too narrow by up to a half. {OVER_STORES}",
+        "of the same type in other states may differ in other ways on that day. "
+        f"{OVER_BOTH.format(occasions='weeks')}",
         reads=WITH_DEVIATIONS,
-        shows=("slice", "value", "stores", "days", "sales_effect", "sales_lo_95", "sales_hi_95"),
+        shows=(
+            "slice", "value", "stores", "occasions", "days", "sales_effect", "sales_lo_95",
+            "sales_hi_95",
+        ),
     ),
 )  # fmt: skip

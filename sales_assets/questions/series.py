@@ -1,5 +1,7 @@
 """What the sales are like as time series: the ground that the forecasts stand on."""
 
+from statistics import NormalDist
+
 import duckdb
 import pandas as pd
 
@@ -61,12 +63,23 @@ def _draw_stationarity(rows: pd.DataFrame) -> Picture:
 
 
 def _autocorrelation(rows: pd.DataFrame) -> str:
-    chain = rows[(rows["series"] == SHOWN_SERIES) & (rows["lag"] >= WEEK)]
-    above = chain[chain["acf"] > chain["bound_95"]].sort_values("acf", ascending=False)
+    weeks = _weeks(rows)
+    # So many lags are tried that each has to be further from chance (Bonferroni).
+    further = NormalDist().inv_cdf(1 - 0.025 / max(len(weeks), 1)) / NormalDist().inv_cdf(0.975)
+    above = weeks[weeks["acf"] > further * weeks["bound_95"]].sort_values("acf", ascending=False)
     if above.empty:
         raise NoAnswerError("no lag of a week or more is told from chance")
     told = [f"{row.lag} days ({row.acf:.2f})" for row in above.head(3).itertuples()]
     return f"The chain's sales are most like those of {listed(told)} before."
+
+
+def _weeks(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the chain's lags of a week or more, of which at least twice as many pairs are known.
+
+    Those are lags to about a third of the series: longer ones rest on the same few days.
+    """
+    chain = rows[(rows["series"] == SHOWN_SERIES) & (rows["lag"] >= WEEK)]
+    return chain[(chain["n"] >= 2 * chain["lag"]) & chain["acf"].notna()]
 
 
 def _draw_autocorrelation(rows: pd.DataFrame) -> Picture:
@@ -86,7 +99,9 @@ def _draw_autocorrelation(rows: pd.DataFrame) -> Picture:
         )
         for column, title in (("acf", "autocorrelation"), ("pacf", "partial autocorrelation"))
     )
-    weeks = chain[chain["lag"] >= WEEK]
+    weeks = _weeks(rows)
+    if weeks.empty:
+        return Picture("Too few days to tell which ones the chain's sales are like", panels)
     best = weeks.loc[weeks["acf"].idxmax(), "lag"]
     return Picture(f"The chain's sales are most like those of {best} days before", panels)
 

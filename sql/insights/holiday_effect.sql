@@ -66,38 +66,40 @@ nearest as (
         ) = 1
 ),
 
-store_effects as (
+keyed as (
+    -- The days of one Christmas or Easter are one occasion.
     select
-        nearest.kind,
-        case
-            when nearest.day < 0 then 'before'
-            when nearest.day > 0 then 'after'
-            when days.state_holiday = 'none' then 'between'
-            else 'on the holiday'
-        end as part,
-        nearest.day,
+        {
+            'kind': nearest.kind,
+            'day': nearest.day,
+            'part': case
+                when nearest.day < 0 then 'before'
+                when nearest.day > 0 then 'after'
+                when days.state_holiday = 'none' then 'between'
+                else 'on the holiday'
+            end
+        } as key,
         days.store_id,
-        count(*) as days,
-        avg(days.sales_deviation) as sales,
-        avg(days.customers_deviation) as customers
+        if(nearest.kind = 'public', days.date, date_trunc('year', nearest.first_day)) as occasion,
+        days.sales_deviation as sales,
+        days.customers_deviation as customers
     from insights.deviations as days
     inner join nearest using (store_id, date)
     where days.sales_deviation is not null
-    group by all
 )
 
 select
-    kind,
-    part,
-    cast(day as integer) as day,
-    count(*) as stores,
-    sum(days) as days,
-    exp(avg(sales)) - 1 as sales_effect,
-    exp(avg(sales) - insights.margin_95(sales)) - 1 as sales_lo_95,
-    exp(avg(sales) + insights.margin_95(sales)) - 1 as sales_hi_95,
-    exp(avg(customers)) - 1 as customers_effect,
-    exp(avg(customers) - insights.margin_95(customers)) - 1 as customers_lo_95,
-    exp(avg(customers) + insights.margin_95(customers)) - 1 as customers_hi_95
-from store_effects
-group by kind, part, day
-order by kind, day, part
+    key.kind,
+    key.part,
+    cast(key.day as integer) as day,
+    stores,
+    occasions,
+    days,
+    sales_effect,
+    sales_lo_95,
+    sales_hi_95,
+    customers_effect,
+    customers_lo_95,
+    customers_hi_95
+from insights.effects('keyed')
+order by key.kind, key.day, key.part

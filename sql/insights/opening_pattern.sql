@@ -95,15 +95,13 @@ beside as (
     cross join steps
 ),
 
-store_effects as (
+keyed as (
     select
-        beside.closure,
-        beside.place,
-        beside.day,
-        beside.store_id,
-        count(*) as days,
-        avg(deviations.sales_deviation) as sales,
-        avg(deviations.customers_deviation) as customers
+        {'place': beside.place, 'closure': beside.closure, 'day': beside.day} as key,
+        deviations.store_id,
+        deviations.date as occasion,
+        deviations.sales_deviation as sales,
+        deviations.customers_deviation as customers
     from beside
     inner join selling_days using (store_id, number)
     inner join insights.deviations as deviations
@@ -111,20 +109,19 @@ store_effects as (
             deviations.store_id = selling_days.store_id
             and deviations.date = selling_days.date
     where deviations.sales_deviation is not null
-    group by all
 )
 
 select
-    closure,
-    cast(day as integer) as day,
-    count(*) as stores,
-    sum(days) as days,
-    exp(avg(sales)) - 1 as sales_effect,
-    exp(avg(sales) - insights.margin_95(sales)) - 1 as sales_lo_95,
-    exp(avg(sales) + insights.margin_95(sales)) - 1 as sales_hi_95,
-    exp(avg(customers)) - 1 as customers_effect,
-    exp(avg(customers) - insights.margin_95(customers)) - 1 as customers_lo_95,
-    exp(avg(customers) + insights.margin_95(customers)) - 1 as customers_hi_95
-from store_effects
-group by closure, place, day
-order by place, day
+    key.closure,
+    cast(key.day as integer) as day,
+    stores,
+    occasions,
+    days,
+    sales_effect,
+    sales_lo_95,
+    sales_hi_95,
+    customers_effect,
+    customers_lo_95,
+    customers_hi_95
+from insights.effects('keyed')
+order by key.place, key.day

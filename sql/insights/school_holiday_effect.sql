@@ -56,31 +56,27 @@ slices as (
     from compared
 ),
 
-store_effects as (
+keyed as (
     select
-        part,
-        slice,
-        value,
-        place,
+        {'part': part, 'place': place, 'slice': slice, 'value': value} as key,
         store_id,
-        count(*) as days,
-        avg(sales) as sales,
-        avg(customers) as customers
+        date_trunc('week', date) as occasion,
+        sales,
+        customers
     from slices
-    group by all
 )
 
 select
-    slice,
-    value,
-    count(*) as stores,
-    sum(days) as days,
-    exp(avg(sales)) - 1 as sales_effect,
-    exp(avg(sales) - insights.margin_95(sales)) - 1 as sales_lo_95,
-    exp(avg(sales) + insights.margin_95(sales)) - 1 as sales_hi_95,
-    exp(avg(customers)) - 1 as customers_effect,
-    exp(avg(customers) - insights.margin_95(customers)) - 1 as customers_lo_95,
-    exp(avg(customers) + insights.margin_95(customers)) - 1 as customers_hi_95
-from store_effects
-group by part, slice, value, place
-order by part, place
+    key.slice,
+    key.value,
+    stores,
+    occasions,
+    days,
+    sales_effect,
+    sales_lo_95,
+    sales_hi_95,
+    customers_effect,
+    customers_lo_95,
+    customers_hi_95
+from insights.effects('keyed')
+order by key.part, key.place

@@ -60,7 +60,14 @@ against_usual as (
 ),
 
 slices as (
-    select 1 as part, 'Christmas season' as slice, year(date) as value, store_id, sales, customers
+    select
+        1 as part,
+        'Christmas season' as slice,
+        year(date) as value,
+        date_trunc('year', date) as occasion,
+        store_id,
+        sales,
+        customers
     from against_usual
     cross join span
     where
@@ -68,47 +75,46 @@ slices as (
         and make_date(year(date), 11, 27) >= span.first_day
         and make_date(year(date), 12, 24) <= span.last_day
     union all
-    select 2, 'Easter season', year(date), store_id, sales, customers
+    select 2, 'Easter season', year(date), date_trunc('year', date), store_id, sales, customers
     from against_usual
     where days_to_easter between 1 and 14
     union all
-    select 3, 'month', month(date), store_id, sales, customers from against_year
+    select 3, 'month', month(date), date_trunc('month', date), store_id, sales, customers
+    from against_year
     union all
-    select 4, 'ISO week', week(date), store_id, sales, customers from against_year
+    select 4, 'ISO week', week(date), date_trunc('week', date), store_id, sales, customers
+    from against_year
     union all
-    select 5, 'day of the month', day(date), store_id, sales, customers
+    select 5, 'day of the month', day(date), date, store_id, sales, customers
     from against_usual
     where is_usual
     union all
-    select 6, 'around pay-day', days_from_month_end, store_id, sales, customers
+    select 6, 'around pay-day', days_from_month_end, date, store_id, sales, customers
     from against_usual
     where is_usual and days_from_month_end between -10 and 10
 ),
 
-store_effects as (
+keyed as (
     select
-        part,
-        slice,
-        value,
+        {'part': part, 'slice': slice, 'value': value} as key,
         store_id,
-        count(*) as days,
-        avg(sales) as sales,
-        avg(customers) as customers
+        occasion,
+        sales,
+        customers
     from slices
-    group by part, slice, value, store_id
 )
 
 select
-    slice,
-    cast(value as integer) as value,
-    count(*) as stores,
-    sum(days) as days,
-    exp(avg(sales)) - 1 as sales_effect,
-    exp(avg(sales) - insights.margin_95(sales)) - 1 as sales_lo_95,
-    exp(avg(sales) + insights.margin_95(sales)) - 1 as sales_hi_95,
-    exp(avg(customers)) - 1 as customers_effect,
-    exp(avg(customers) - insights.margin_95(customers)) - 1 as customers_lo_95,
-    exp(avg(customers) + insights.margin_95(customers)) - 1 as customers_hi_95
-from store_effects
-group by part, slice, value
-order by part, value
+    key.slice,
+    cast(key.value as integer) as value,
+    stores,
+    occasions,
+    days,
+    sales_effect,
+    sales_lo_95,
+    sales_hi_95,
+    customers_effect,
+    customers_lo_95,
+    customers_hi_95
+from insights.effects('keyed')
+order by key.part, key.value

@@ -94,5 +94,8 @@ group by
         (model, cutoff, horizon_week),
         (model, cutoff, store_type)
     )
-having count(*) filter (where is_judged or is_judged_apart) > 0
+having
+    count(*) filter (
+        where is_judged or is_judged_apart or is_unplanned or is_unsold or is_missing
+    ) > 0
 order by model, cutoff nulls first, horizon_week nulls first, store_type nulls first

@@ -1,7 +1,10 @@
--- One row a measure of the newest four weeks (open days for sales, customers and basket), beside the
--- four-week blocks before them: their mean, their standard deviation, and how many of those the
--- newest block is away. Levels are changes against the twelve weeks before each block, in logs, so
--- that growth is no drift; a season that comes every year is in the deviation of the blocks.
+-- One row a measure of the newest four weeks (open days for sales, customers and basket): what it is
+-- and usually is, and how many standard deviations of other four-week blocks it is away. Levels are
+-- changes against the twelve weeks before each block, in logs, so that growth is no drift. What comes
+-- every year is none either: after about two years each block is held against the one 13 blocks
+-- earlier, and usual is what those weeks were a year ago plus the mean change since. Until then a
+-- season that comes for the first time looks like drift; later what was odd may be told once more
+-- a year after.
 with
 
 span as (
@@ -86,32 +89,56 @@ measured as (
     select 'share of days' as unit, * from shares
 ),
 
+beside_year as (
+    -- 13 blocks are 52 weeks, which leave weekdays in place and most holidays within their block.
+    select
+        measured.*,
+        earlier.value as year_before,
+        count(measured.value - earlier.value) filter (where measured.block > 0) over blocks
+        >= $fewest_years_apart
+        and count(earlier.value) filter (where measured.block = 0) over blocks > 0 as is_yearly
+    from measured
+    left join measured as earlier
+        on earlier.measure = measured.measure and earlier.block = measured.block + 13
+    window blocks as (partition by measured.measure)
+),
+
+moved as (
+    select *, if(is_yearly, year_before, 0) as expected, value - expected as change
+    from beside_year
+),
+
 compared as (
     select
         measure,
         unit,
+        if(is_yearly, 'the same weeks a year before', 'the blocks before') as compared_with,
         any_value(value) filter (where block = 0) as newest,
-        avg(value) filter (where block > 0) as usual,
-        stddev_samp(value) filter (where block > 0) as deviation,
-        count(value) filter (where block > 0) as blocks
-    from measured
-    group by measure, unit
+        any_value(expected) filter (where block = 0) + avg(change) filter (where block > 0)
+            as usual,
+        stddev_samp(change) filter (where block > 0) as deviation,
+        count(change) filter (where block > 0) as blocks
+    from moved
+    group by measure, unit, is_yearly
 )
 
 select
     measure,
     unit,
+    compared_with,
     newest,
     usual,
     deviation,
     blocks,
     (newest - usual) / nullif(deviation, 0) as deviations_away,
     -- The fewer blocks, the more their mean and deviation are guesses: $most_deviations is a list by
-    -- their number. What never changed before drifts by any change.
+    -- their number. A share that never changed before may change by a few days of a few stores.
     blocks >= $fewest_blocks
     and newest is not null
     and abs(newest - usual)
-    > greatest($most_deviations[least(blocks, len($most_deviations))] * deviation, 1e-9)
-        as is_drift
+    > greatest(
+        $most_deviations[least(blocks, len($most_deviations))] * deviation,
+        if(unit = 'share of days', $least_share, 1e-9)
+    ) as is_drift
 from compared
 order by is_drift desc, abs(deviations_away) desc nulls last, measure
