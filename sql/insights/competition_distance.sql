@@ -86,7 +86,7 @@ halves as (
 
 within_kinds as (
     -- Distance, too, is against that of stores of the same kind, or kinds that lie far out would
-    -- flatten the slope.
+    -- flatten the slope; for customers and baskets, of those where customers were counted.
     select
         value,
         place,
@@ -95,6 +95,8 @@ within_kinds as (
         store_type,
         assortment,
         doublings - avg(doublings) over alike as doublings,
+        doublings - avg(doublings) filter (where log_customers is not null) over alike
+            as counted_doublings,
         log_sales - avg(log_sales) over alike as sales,
         log_customers - avg(log_customers) over alike as customers,
         log_basket - avg(log_basket) over alike as basket
@@ -116,8 +118,8 @@ slopes as (
         insights.t_95(freedom)
         * sqrt(greatest(1 - regr_r2(sales, doublings), 0) / freedom)
         * stddev_pop(sales) / nullif(stddev_pop(doublings), 0) as margin,
-        regr_slope(customers, doublings) as customers_effect,
-        regr_slope(basket, doublings) as basket_effect
+        regr_slope(customers, counted_doublings) as customers_effect,
+        regr_slope(basket, counted_doublings) as basket_effect
     from within_kinds
     group by value, place
     having freedom > 0

@@ -2,7 +2,8 @@
 -- usual day of the same weekday and promotion. Days count from the first of some holidays that lie
 -- together, such as Easter's two, and from the last of them; 0 are these holidays themselves and
 -- the days between them. New Year's Day is left to Christmas, and so are all days within a week of
--- Christmas or Easter to these.
+-- Christmas or Easter to these. Intervals are over stores and occasions (Cameron, Gelbach and Miller,
+-- 2011): the Christmas or Easter of a year, or the day of another holiday.
 with
 
 holidays as (

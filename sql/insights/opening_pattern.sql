@@ -2,7 +2,7 @@
 -- after reopening): what stores sell on it against their usual day of that weekday and promotion.
 -- A lone Sunday and weekdays on which a store is usually shut are no closure, nor are days of which no
 -- file speaks; those of Christmas and Easter, whose days are like no others, are left to
--- `holiday_effect`.
+-- `holiday_effect`. Intervals are over stores and days (Cameron, Gelbach and Miller, 2011).
 with
 
 selling_days as (

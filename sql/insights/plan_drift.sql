@@ -190,7 +190,8 @@ stretches_as_far as (
     select
         judged.covariate,
         count(*) as stretches,
-        avg(cast(judged.psi >= against_history.psi as integer)) as stretches_as_far
+        -- Equal shares are as far away, whatever the last digits of their sums.
+        avg(cast(judged.psi > against_history.psi - 1e-9 as integer)) as stretches_as_far
     from judged
     inner join against_history using (covariate)
     where judged.sample not in ('plan', 'same weeks')

@@ -1,6 +1,7 @@
 -- One row a slice of the days (all of them, one weekday, one season): what stores sell in school
 -- holidays against stores of the same type that have none on the same date. Each store is measured
--- by its own usual day, outside weeks with state holidays.
+-- by its own usual day, outside weeks with state holidays. Intervals are over stores and weeks
+-- (Cameron, Gelbach and Miller, 2011): what a region's stores share lasts for days.
 with
 
 days as (

@@ -2,7 +2,8 @@
 -- are compared with the same store's whole year, weekday and promotion, in years in which it sold
 -- in every month; the Christmas and Easter seasons of each year that the history holds whole, and on
 -- usual days the days of the month and those around its end (0 is its last day), with the usual days
--- of the 13 weeks around.
+-- of the 13 weeks around. Intervals are over stores and occasions (Cameron, Gelbach and Miller, 2011):
+-- the days, or the month or week of each year. A season of one year is a single one and has none.
 with
 
 of_the_year as (

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,8 @@ from sales_assets.questions.themes import QUESTIONS
 from sales_assets.settings import Settings
 from sales_assets.sources.sample import write_sample
 from tests.conftest import REAL_DATA, load_and_clean
+from tests.questions import oracle
+from tests.questions.blemishes import blemish
 from tests.questions.tiny import empty_warehouse
 
 # The rows of a question's table, by its name.
@@ -46,6 +49,12 @@ def answer(name: str, rows: pd.DataFrame) -> str:
     return text
 
 
+def asking(con: duckdb.DuckDBPyConnection) -> Ask:
+    """Return what asks a chain that stays as it is: once, however many tests want to know."""
+    rows = cache(lambda name: BY_NAME[name].rows(con))
+    return lambda name: rows(name).copy()
+
+
 @pytest.fixture
 def small(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """A warehouse with empty tables."""
@@ -65,6 +74,20 @@ def sampled(
 
 
 @pytest.fixture(scope="session")
+def few(
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """40 stores of the sample of all kinds, with blemishes."""
+    source = tmp_path_factory.mktemp("few")
+    write_sample(source, stores=40, days=942, seed=18)
+    with asked(source, settings, tmp_path_factory.mktemp("scratch")) as con:
+        blemish(con)
+        for base in BASES:
+            make_base(con, base)
+        yield con
+
+
+@pytest.fixture(scope="session")
 def real(
     settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -75,22 +98,32 @@ def real(
         yield con
 
 
+@pytest.fixture(scope="session", params=["few", "real"])
+def either(request: pytest.FixtureRequest) -> duckdb.DuckDBPyConnection:
+    """The few stores of the sample, and then the real ones."""
+    con: duckdb.DuckDBPyConnection = request.getfixturevalue(request.param)
+    return con
+
+
 @pytest.fixture(scope="session")
 def of_sample(sampled: duckdb.DuckDBPyConnection) -> Ask:
     """The rows of a question's table, of the sample."""
-    return lambda name: BY_NAME[name].rows(sampled)
+    return asking(sampled)
 
 
 @pytest.fixture(scope="session")
 def of_real(real: duckdb.DuckDBPyConnection) -> Ask:
     """The rows of a question's table, of the real stores."""
-    return lambda name: BY_NAME[name].rows(real)
+    return asking(real)
 
 
 @pytest.fixture(scope="session")
-def real_days(real: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """The selling days of the real stores."""
-    days = real.execute("from cleaned.sales where is_open and sales > 0").df()
-    stores = real.execute("select store_id, store_type, assortment from cleaned.stores").df()
-    days["basket"] = days["sales"] / days["customers"]
-    return days.merge(stores, on="store_id")
+def of_either(either: duckdb.DuckDBPyConnection) -> Ask:
+    """The rows of a question's table, of either chain."""
+    return asking(either)
+
+
+@pytest.fixture(scope="session")
+def days(either: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """The selling days of either chain with all that is known of them; tests only read them."""
+    return oracle.selling_days(either)

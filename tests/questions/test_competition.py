@@ -11,6 +11,7 @@ from sales_assets.questions.question import Question
 from sales_assets.sources.sample import competitor_loss
 from sales_assets.sources.sample_facts import EFFECTS
 from tests.questions.conftest import BY_NAME, Ask, answer, rows_of
+from tests.questions.oracle import agree, over_stores
 from tests.questions.tiny import sell
 
 NAMES = [question.name for question in QUESTIONS]
@@ -24,53 +25,61 @@ def shifts(days: pd.DataFrame, events: pd.DataFrame, others: set[int], before: i
     """Return what stores moved by around their event, store by store, as a loop finds it.
 
     Args:
-        days: store_id, store_type, date, residual (log sales less the mean of such days).
+        days: The selling days.
         events: By store: `until`, the last day before, and `since`, the first day after.
         others: Stores to compare with.
         before: Days before that the level is taken from.
+
+    Returns:
+        A row a day: its store, `day` (negative before), and sales against the days before and
+        against the earlier ones of them.
     """
     calm = days[days["store_id"].isin(others)]
-    counted = calm.groupby(["store_type", "date"])["residual"].agg(["mean", "count"])
+    counted = calm.groupby(["store_type", "date"])["sales_residual"].agg(["mean", "count"])
     shared = counted.loc[counted["count"] >= 3, "mean"]
-    every = calm.groupby("date")["residual"].agg(["mean", "count"])
+    every = calm.groupby("date")["sales_residual"].agg(["mean", "count"])
     every = every.loc[every["count"] >= 3, "mean"]
     found = []
     for store, event in events.iterrows():
-        own = days[days["store_id"] == store].set_index("date")
-        own = own[own.index.isin(every.index)]
-        of_kind = [shared.get((own["store_type"].iloc[0], day), every[day]) for day in own.index]
-        beyond = own["residual"] - np.array(of_kind)
-        age_before = (own.index - event["until"]).days - 1
-        level = beyond[(age_before < 0) & (age_before >= -before)]
+        own = days[(days["store_id"] == store) & days["date"].isin(every.index)]
+        kind = own["store_type"].iloc[0]
+        of_kind = [shared.get((kind, date), every[date]) for date in own["date"]]
+        beyond = own["sales_residual"] - np.array(of_kind)
+        is_before = own["date"] <= event["until"]
+        day = (own["date"] - event["since"]).dt.days
+        day = day.where(~is_before, (own["date"] - event["until"]).dt.days - 1)
+        level = beyond[is_before & (day >= -before)]
         if len(level) < 42:
             continue
-        age = (own.index - event["since"]).days
-        after = beyond[age >= 0] - level.mean()
-        found += [
-            {"store_id": store, "day": day, "change": value}
-            for day, value in zip(age[age >= 0], after, strict=True)
-            if day < 364
-        ]
-    return pd.DataFrame(found)
+        early = beyond[is_before & (day >= -before) & (day < -(before // 2))].mean()
+        found.append(
+            pd.DataFrame(
+                {
+                    "store_id": store, "day": day, "is_before": is_before, "customers": np.nan,
+                    "sales": beyond - level.mean(), "since_early": beyond - early,
+                }
+            )[(day >= -before) & (day < 364)]
+        )  # fmt: skip
+    return pd.concat(found)
 
 
-@pytest.fixture(scope="module")
-def days(real: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    rows = real.execute(
-        "select store_id, store_type, date, is_promo, sales from cleaned.sales"
-        " join cleaned.stores using (store_id) where is_open and sales > 0"
-    ).df()
-    logs = np.log(rows["sales"])
-    alike = [rows["store_id"], rows["date"].dt.dayofweek, rows["is_promo"]]
-    rows["residual"] = logs - logs.groupby(alike).transform("mean")
-    return rows
+def effects(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return each slice's mean over stores, and its interval."""
+    told = over_stores(pd.concat(parts), "slice", "value")
+    names = {f"sales_{end}": f"effect_{end}" for end in ("lo_95", "hi_95")}
+    return told.rename(columns={"sales_effect": "effect", **names})[
+        ["stores", "effect", "effect_lo_95", "effect_hi_95"]
+    ]
 
 
-def test_an_opening_moves_the_real_stores_as_a_loop_over_them_says(
-    real: duckdb.DuckDBPyConnection, of_real: Ask, days: pd.DataFrame
+def four_weeks(days: pd.DataFrame) -> pd.Series:
+    return (4 * (days["day"] // 28)).map("{:+d}".format)
+
+
+def test_an_opening_moves_stores_as_a_loop_over_them_says(
+    of_either: Ask, days: pd.DataFrame
 ) -> None:
-    stores = real.execute("from cleaned.stores").df().set_index("store_id")
-    stores = stores[stores.index.isin(days["store_id"])]
+    stores = days.drop_duplicates("store_id").set_index("store_id")
     opened = stores["competition_open_since"]
     first, last = days["date"].min(), days["date"].max()
     day = pd.Timedelta(days=1)
@@ -78,64 +87,111 @@ def test_an_opening_moves_the_real_stores_as_a_loop_over_them_says(
     others = opened.isna() | (opened < first - 365 * day) | (opened > last)
     events = pd.DataFrame({"until": within - day, "since": within})
     found = shifts(days, events, set(stores.index[others]), before=91)
-    after = found[found["day"] <= 181].groupby("store_id")["change"].mean()
-    expected = row(of_real("competition_opening"), "half-year after", "all")
-    assert len(after) == expected["stores"]
-    assert np.expm1(after.mean()) == pytest.approx(expected["effect"], rel=1e-6)
-    upper = np.expm1(after.mean() + t.ppf(0.975, len(after) - 1) * after.sem())
-    assert upper == pytest.approx(expected["effect_hi_95"], rel=1e-6)
+    after = found[found["day"].between(0, 181)]
+    distance = stores["competition_distance_m"].reindex(after["store_id"]).to_numpy()
+    placebo = found[found["day"].between(-45, -1) & found["since_early"].notna()]
+    parts = [
+        found.assign(slice="four weeks", value=four_weeks(found))[found["day"] >= -84],
+        after.assign(slice="half-year after", value="all"),
+        after.assign(slice="half-year after", value="under 1 km")[distance < 1000],
+        after.assign(slice="half-year after", value="1 km and more")[distance >= 1000],
+        placebo.assign(slice="placebo", value="later half of before", sales=placebo["since_early"]),
+    ]
+    rows = of_either("competition_opening")
+    agree(rows, effects(parts))
+    weeks = rows["from_week"].dropna()
+    assert weeks.is_monotonic_increasing
+    assert weeks.map("{:+.0f}".format).tolist() == rows["value"].head(len(weeks)).tolist()
 
 
-def test_a_refurbishment_moves_the_real_stores_as_a_loop_over_them_says(
-    of_real: Ask, days: pd.DataFrame
+def test_a_refurbishment_moves_stores_as_a_loop_over_them_says(
+    of_either: Ask, days: pd.DataFrame
 ) -> None:
-    events = {}
+    events, away = {}, []
     for store, own in days.sort_values("date").groupby("store_id"):
         gaps = own["date"].diff().dt.days.fillna(0).to_numpy()
         place = int(gaps.argmax())
         if gaps[place] > 61:
             dates = own["date"].to_numpy()
+            away.append(gaps[place] - 1)
             events[store] = {
                 "until": pd.Timestamp(dates[place - 1]), "since": pd.Timestamp(dates[place])
             }  # fmt: skip
     others = set(days["store_id"]) - set(events)
     found = shifts(days, pd.DataFrame(events).T, others, before=182)
-    rows = of_real("refurbishment_effect")
-    for first_day, part, value in ((0, "after reopening", "+0"), (91, "settled", None)):
-        chosen = found[found["day"] >= first_day]
-        chosen = chosen[chosen["day"] < 28] if first_day == 0 else chosen
-        means = chosen.groupby("store_id")["change"].mean()
-        expected = row(rows, part, value or "from 13 weeks after")
-        assert len(means) == expected["stores"]
-        assert np.expm1(means.mean()) == pytest.approx(expected["effect"], rel=1e-6)
+    before = found[found["is_before"] & (found["day"] >= -84)]
+    after = found[~found["is_before"]]
+    parts = [
+        before.assign(slice="before closing", value=four_weeks(before)),
+        after.assign(slice="after reopening", value=four_weeks(after)),
+        after.assign(slice="settled", value="from 13 weeks after")[after["day"] >= 91],
+    ]
+    rows = of_either("refurbishment_effect")
+    agree(rows, effects(parts).assign(median_days_away=np.median(away)))
+    weeks = rows["from_week"].dropna()
+    assert weeks.is_monotonic_increasing
+    assert weeks.map("{:+.0f}".format).tolist() == rows["value"].head(len(weeks)).tolist()
+
+
+def slope(stores: pd.DataFrame, measure: str) -> tuple[float, float]:
+    """Return what twice the distance changes beside a mean of each kind, and how far it is sure."""
+    stores = stores.dropna(subset=measure)
+    kinds = pd.get_dummies(stores["kind"], dtype=float)
+    design = kinds.assign(doublings=np.log2(stores["distance"].clip(lower=10))).to_numpy()
+    fitted, *_ = np.linalg.lstsq(design, stores[measure].to_numpy())
+    left = stores[measure].to_numpy() - design @ fitted
+    freedom = len(left) - design.shape[1]
+    inverse = np.linalg.inv(design.T @ design)
+    error = np.sqrt((left**2).sum() / freedom * inverse[-1, -1])
+    return float(fitted[-1]), float(t.ppf(0.975, freedom) * error)
+
+
+BANDS = ["under 250 m", "250 m to 1 km", "1 to 3 km", "3 to 10 km", "over 10 km"]
 
 
 def test_distances_compare_stores_of_a_kind_as_a_regression_does(
-    real: duckdb.DuckDBPyConnection, of_real: Ask
+    of_either: Ask, days: pd.DataFrame
 ) -> None:
-    stores = real.execute(
-        "select store_id, store_type || assortment as kind, competition_distance_m as distance,"
-        " avg(ln(sales)) as level from cleaned.sales join cleaned.stores using (store_id)"
-        " where is_open and sales > 0 and competition_distance_m is not null group by all"
-    ).df()
+    traits = days.drop_duplicates("store_id").set_index("store_id")
+    stores = days.groupby("store_id")[["log_sales", "log_customers", "log_basket"]].mean()
+    stores["kind"] = traits["store_type"] + traits["assortment"]
+    stores["distance"] = traits["competition_distance_m"]
+    stores = stores[stores["distance"].notna()]
     stores = stores[stores.groupby("kind")["kind"].transform("size") > 1]
-    effects = stores["level"] - stores.groupby("kind")["level"].transform("mean")
-    kinds = pd.get_dummies(stores["kind"], dtype=float)
-    design = kinds.assign(doublings=np.log2(stores["distance"].clip(lower=10))).to_numpy()
-    fitted, *_ = np.linalg.lstsq(design, stores["level"].to_numpy())
-    left = stores["level"].to_numpy() - design @ fitted
-    freedom = len(left) - design.shape[1]
-    variance = (left**2).sum() / freedom
-    slope = fitted[-1]
-    error = np.sqrt(variance * np.linalg.inv(design.T @ design)[-1, -1])
-    found = row(of_real("competition_distance"), "twice the distance", "all stores")
-    assert found["effect"] == pytest.approx(np.expm1(slope), rel=1e-6)
-    lower = np.expm1(slope - t.ppf(0.975, freedom) * error)
-    assert found["effect_lo_95"] == pytest.approx(lower, rel=1e-6)
-    near = effects[stores["distance"] < 250]
-    band = row(of_real("competition_distance"), "distance", "under 250 m")
-    assert band["stores"] == len(near)
-    assert band["effect"] == pytest.approx(np.expm1(near.mean()), rel=1e-6)
+    is_near = stores["distance"] <= stores["distance"].median()
+    limits = [0, 250, 1000, 3000, 10000, np.inf]
+    band = pd.cut(stores["distance"], limits, right=False, labels=BANDS)
+    parts = [("distance", name, own) for name, own in stores.groupby(band, observed=True)]
+    parts += [
+        ("twice the distance", "all stores", stores),
+        ("twice the distance", "nearer half", stores[is_near]),
+        ("twice the distance", "farther half", stores[~is_near]),
+    ]
+    rows = []
+    for part, value, own in parts:
+        row = {
+            "slice": part, "value": value, "stores": len(own),
+            "median_distance_m": own["distance"].median(),
+            "typical_sales": np.exp(own["log_sales"].mean()),
+        }  # fmt: skip
+        for measure, name in (("sales", "effect"), ("customers", "customers_effect"),
+                              ("basket", "basket_effect")):  # fmt: skip
+            column = f"log_{measure}"
+            if part == "distance":
+                of_kind = stores.groupby("kind")[column].transform("mean")
+                beyond = (stores[column] - of_kind)[own.index]
+                effect = beyond.mean()
+                margin = t.ppf(0.975, len(own) - 1) * beyond.sem()
+            else:
+                effect, margin = slope(own, column)
+            row[name] = np.expm1(effect)
+            if measure == "sales":
+                row["effect_lo_95"] = np.expm1(effect - margin)
+                row["effect_hi_95"] = np.expm1(effect + margin)
+        rows.append(row)
+    found = of_either("competition_distance")
+    agree(found, pd.DataFrame(rows).set_index(["slice", "value"]))
+    assert found["value"].tolist() == [row["value"] for row in rows]
 
 
 def test_a_slope_within_kinds_is_found_however_far_apart_the_kinds_are(
@@ -171,9 +227,9 @@ def test_a_slope_within_kinds_is_found_however_far_apart_the_kinds_are(
     ],
 )
 def test_who_is_back_stays_so(
-    of_real: Ask, highest: list[float], settled: float, told: str
+    of_either: Ask, highest: list[float], settled: float, told: str
 ) -> None:
-    rows = of_real("refurbishment_effect")
+    rows = of_either("refurbishment_effect")
     weeks = [0, 4, 8, 12]
     after = rows[rows["slice"] == "after reopening"]
     after = after[after["from_week"].isin(weeks)].assign(
@@ -219,8 +275,8 @@ def test_what_a_refurbishment_does_in_the_sample_is_within_the_interval(of_sampl
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_effect_that_is_turned_round_is_told_turned_round(of_real: Ask, name: str) -> None:
-    rows = of_real(name)
+def test_an_effect_that_is_turned_round_is_told_turned_round(of_either: Ask, name: str) -> None:
+    rows = of_either(name)
     turned = rows.assign(
         effect=-rows["effect"], effect_lo_95=-rows["effect_hi_95"],
         effect_hi_95=-rows["effect_lo_95"],
@@ -249,8 +305,8 @@ def test_who_is_back_has_made_up_for_two_thirds_of_the_dip(
     assert told in answer("refurbishment_effect", after)
 
 
-def test_stores_that_never_come_back_to_their_level_are_told_of(of_real: Ask) -> None:
-    rows = of_real("refurbishment_effect").assign(
+def test_stores_that_never_come_back_to_their_level_are_told_of(of_either: Ask) -> None:
+    rows = of_either("refurbishment_effect").assign(
         effect=-0.3, effect_lo_95=-0.35, effect_hi_95=-0.25
     )
     assert "have not come back" in answer("refurbishment_effect", rows)
@@ -282,8 +338,8 @@ def test_a_closure_without_a_history_before_it_is_not_in_the_median(
     assert (rows["median_days_away"] == 70).all()
 
 
-def test_a_move_before_the_opening_is_warned_of(of_real: Ask) -> None:
-    rows = of_real("competition_opening")
+def test_a_move_before_the_opening_is_warned_of(of_either: Ask) -> None:
+    rows = of_either("competition_opening")
     is_placebo = rows["slice"] == "placebo"
     moved = rows.assign(
         effect=np.where(is_placebo, -0.1, rows["effect"]),
@@ -303,8 +359,8 @@ def test_without_competitors_or_closures_nothing_is_claimed(
     assert told.startswith("No answer: it needs ")
 
 
-def test_one_store_that_met_a_competitor_has_no_interval(of_real: Ask) -> None:
-    rows = of_real("competition_opening")
+def test_one_store_that_met_a_competitor_has_no_interval(of_either: Ask) -> None:
+    rows = of_either("competition_opening")
     alone = rows.assign(stores=1, effect_lo_95=np.nan, effect_hi_95=np.nan)
     told = answer("competition_opening", alone)
     assert "one store sold" in told

@@ -16,7 +16,7 @@ from sales_assets.questions.question import Question
 from sales_assets.questions.themes import QUESTIONS
 from sales_assets.settings import Settings
 from sales_assets.sources.sample import write_sample
-from tests.questions.conftest import asked
+from tests.questions.conftest import Ask, asked
 
 HOLE = re.compile(r"\b(nan|NaN|None|NaT|inf)\b|<NA>")
 
@@ -97,10 +97,8 @@ def test_a_poor_source_is_answered_or_told_to_be_too_poor(
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
-def test_a_whole_source_is_answered_in_full(
-    real: duckdb.DuckDBPyConnection, question: Question
-) -> None:
-    rows = question.rows(real)
+def test_a_whole_source_is_answered_in_full(of_either: Ask, question: Question) -> None:
+    rows = of_either(question.name)
     text, is_answered = question.answered(rows)
     assert is_answered, text
     assert not HOLE.search(text), text

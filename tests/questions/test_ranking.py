@@ -20,7 +20,12 @@ def rng() -> np.random.Generator:
 
 
 def add_chain(
-    con: duckdb.DuckDBPyConnection, lifts: Sequence[float], *, weeks: int = 26, noise: float = 0
+    con: duckdb.DuckDBPyConnection,
+    lifts: Sequence[float],
+    *,
+    weeks: int = 26,
+    noise: float = 0,
+    slow_noise: float = 0,
 ) -> None:
     """Add a store a lift, open from Mondays to Fridays, every second week in promotion.
 
@@ -29,13 +34,16 @@ def add_chain(
         lifts: What promotions add to EUR 1,000 a day, store by store.
         weeks: From Monday, 6 January 2014.
         noise: The standard deviation of a day's log sales.
+        slow_noise: That of what the days of two weeks share.
     """
     stores = len(lifts)
     days = pd.date_range(MONDAY, periods=7 * weeks)
     days = days[days.dayofweek < 5]
     is_promo = (days - days[0]).days // 7 % 2 == 0
     logs = np.log(1_000) + np.log1p(np.array(lifts))[:, None] * is_promo
-    logs = logs + rng().normal(0, noise, logs.shape)
+    numbers = rng()
+    logs = logs + numbers.normal(0, noise, logs.shape)
+    logs = logs + np.repeat(numbers.normal(0, slow_noise, (stores, weeks // 2)), 10, axis=1)
     chain = pd.DataFrame(
         {
             "store_id": np.repeat(np.arange(1, stores + 1), len(days)),
@@ -78,11 +86,34 @@ def test_intervals_hold_what_stores_do_as_often_as_they_say(spread: float, store
     assert np.mean(held) > 0.97 if spread == 0 else 0.92 < np.mean(held) < 0.98
 
 
+def test_intervals_hold_as_often_where_errors_are_told_from_a_few_blocks() -> None:
+    numbers, held = rng(), []
+    for _ in range(48):
+        errors = np.exp(numbers.standard_normal(50))
+        truth = 3 * numbers.standard_normal(50)
+        measured = truth + errors * numbers.standard_normal(50)
+        found = errors * np.sqrt(numbers.chisquare(2, 50) / 2)
+        _, draws = shrunken(measured, found, np.full(50, 2.0), numbers)
+        low, high = np.quantile(draws, (0.025, 0.975), axis=0)
+        held.append(np.mean((low <= truth) & (truth <= high)))
+    assert 0.93 < np.mean(held) < 0.98
+
+
+def test_a_store_whose_error_came_out_small_by_chance_does_not_lead() -> None:
+    numbers, spreads = rng(), []
+    for _ in range(20):
+        errors = np.sqrt(numbers.chisquare(6, 50) / 6)
+        effects, _ = shrunken(numbers.standard_normal(50), errors, np.full(50, 6.0), numbers)
+        spreads.append(effects.std())
+    assert np.mean(spreads) < 0.2
+
+
 def test_errors_of_few_blocks_count_as_far_as_they_differ_by_more_than_chance() -> None:
     numbers, freedom = rng(), np.full(200, 6.0)
     chance = np.sqrt(numbers.chisquare(6, 200) / 6)
     errors, more_freedom = steadied(chance, freedom)
     assert errors.std() < 0.2 * chance.std()
+    assert errors.mean() == pytest.approx(1, abs=0.05)
     assert more_freedom.min() > 5 * 6
     apart = chance * np.repeat([1, 10], 100)
     errors, more_freedom = steadied(apart, freedom)
@@ -105,6 +136,16 @@ def test_where_noise_alone_tells_stores_apart_no_store_is_named(
     assert text.startswith(f"Which of {stores} stores gain most is not told from chance")
     assert "In the median store a promotion day adds EUR 4" in text
     assert "gains most" not in text
+
+
+def test_what_a_store_sells_without_promotion_is_not_known_for_sure_either(
+    small: duckdb.DuckDBPyConnection,
+) -> None:
+    add_chain(small, [4.0] * 12, noise=0.01, slow_noise=0.2)
+    rows = ranked_promotions(small)
+    assert np.log(rows["gain_hi_95"] / rows["gain_lo_95"]).min() > 0.13
+    assert rows["gain_eur"].std() < 0.75 * 4 * rows["plain_sales"].std()
+    assert rows["chance_of_top_tenth"].max() < 0.5
 
 
 def test_stores_that_are_all_alike_share_every_rank(small: duckdb.DuckDBPyConnection) -> None:

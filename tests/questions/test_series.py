@@ -13,8 +13,8 @@ from sales_assets.settings import Settings
 from tests.questions.conftest import BY_NAME, Ask, answer
 
 
-def test_the_shares_of_steady_stores_are_those_of_the_table(of_real: Ask) -> None:
-    rows = of_real("stationarity")
+def test_the_shares_of_steady_stores_are_those_of_the_table(of_either: Ask) -> None:
+    rows = of_either("stationarity")
     raw = rows[(rows["transformation"] == "raw") & (rows["verdict"] != "too short")]
     told = answer("stationarity", rows)
     for verdict, words in SAID.items():
@@ -22,8 +22,8 @@ def test_the_shares_of_steady_stores_are_those_of_the_table(of_real: Ask) -> Non
         assert (f"{share:.0f} % {words}" in told) == (share > 0)
 
 
-def test_differences_that_are_too_short_are_not_told(of_real: Ask) -> None:
-    rows = of_real("stationarity")
+def test_differences_that_are_too_short_are_not_told(of_either: Ask) -> None:
+    rows = of_either("stationarity")
     is_raw = rows["transformation"] == "raw"
     short = rows.assign(verdict=rows["verdict"].where(is_raw, "too short"))
     assert "fortnight" in answer("stationarity", rows)
@@ -33,8 +33,8 @@ def test_differences_that_are_too_short_are_not_told(of_real: Ask) -> None:
     assert "too short" in told
 
 
-def test_the_lags_that_are_named_are_the_strongest(of_real: Ask) -> None:
-    rows = of_real("autocorrelation")
+def test_the_lags_that_are_named_are_the_strongest(of_either: Ask) -> None:
+    rows = of_either("autocorrelation")
     chain = rows[(rows["series"] == "chain") & (rows["lag"] >= 7)]
     best = chain.loc[chain["acf"].idxmax()]
     told = answer("autocorrelation", rows)
