@@ -5,8 +5,9 @@ from great_expectations import expectations as gxe
 
 from sales_assets.sources.layout import STATE_HOLIDAYS
 
-# A store may close for a refurbishment; that most do is a fault of the plan.
-LEAST_SHARE_OPENING = 0.9
+# A store may close for a refurbishment; that most do is a fault of the plan, unless it was
+# delivered so.
+LEAST_SHARE_OPENING, LEAST_SHARE_DERIVED_OPENING = 0.9, 0.5
 
 
 def build_suites() -> list[gx.ExpectationSuite]:
@@ -56,6 +57,13 @@ def build_suites() -> list[gx.ExpectationSuite]:
                 min_value=1,
                 mostly=LEAST_SHARE_OPENING,
                 severity="warning",
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                description=f"{LEAST_SHARE_DERIVED_OPENING:.0%} of the stores that sell will open "
+                "on the days that no plan was delivered for",
+                column="derived_open_days",
+                min_value=1,
+                mostly=LEAST_SHARE_DERIVED_OPENING,
             ),
         ],
     )

@@ -50,6 +50,13 @@ def build_suites() -> list[gx.ExpectationSuite]:
                 value_set=list(STATE_HOLIDAYS),
             ),
             gxe.ExpectColumnValuesToBeBetween(
+                description="No day lies a week or more after the last one that a fifth of the "
+                "usual stores tell of",
+                column="days_ahead",
+                max_value=0,
+                severity="warning",
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
                 description=f"The newest four weeks sold at most {MOST_TIMES_USUAL:g} times a "
                 "store's median day",
                 column="times_usual",

@@ -16,6 +16,7 @@ import duckdb
 import pandas as pd
 
 from sales_assets import validation
+from sales_assets.cleaned import last_told_day
 from sales_assets.forecasting.ensemble import MODELS
 from sales_assets.forecasting.frames import CATEGORIES, KEYS, NOT_FEATURES
 from sales_assets.metadata import markdown_table
@@ -62,6 +63,7 @@ def examine_part(con: duckdb.DuckDBPyConnection, part: Any, settings: Settings) 
     facts = {
         "horizon": settings.horizon,
         "today": datetime.now(UTC).date(),
+        "last_day": last_told_day(con),
         "models": list(MODELS),
         "required": list(NOT_FEATURES),
         "dates": [name for name in KEYS if name != "store_id"],

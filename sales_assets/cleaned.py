@@ -1,6 +1,7 @@
 """Cleaned tables: the closed vocabulary, a calendar without holes, every repair counted."""
 
 import logging
+from datetime import date
 
 import dagster as dg
 import duckdb
@@ -9,7 +10,7 @@ from sales_assets.metadata import describe
 from sales_assets.resources import OWNERS, WRITER_POOL, Home
 from sales_assets.settings import Settings
 from sales_assets.sources.german_holidays import holiday_calendar
-from sales_assets.warehouse import create_table, headline
+from sales_assets.warehouse import create_table, headline, query
 
 log = logging.getLogger("sales_assets.cleaned")
 
@@ -24,7 +25,20 @@ def clean_stores(con: duckdb.DuckDBPyConnection) -> int:
 
 def clean_sales(con: duckdb.DuckDBPyConnection) -> int:
     """Replace `cleaned.sales`; return its rows."""
-    return create_table(con, "cleaned.sales", "cleaned/sales", outlier_score=OUTLIER_SCORE)
+    return create_table(
+        con,
+        "cleaned.sales",
+        "cleaned/sales",
+        last_day=last_told_day(con),
+        outlier_score=OUTLIER_SCORE,
+    )
+
+
+def last_told_day(con: duckdb.DuckDBPyConnection) -> date:
+    """Return the last day that enough stores tell of for the calendar to reach it."""
+    ((day,),) = query(con, "raw/last_day").fetchall()
+    assert isinstance(day, date)
+    return day
 
 
 def clean_plan(con: duckdb.DuckDBPyConnection, settings: Settings) -> int:

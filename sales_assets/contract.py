@@ -151,6 +151,11 @@ def _refused_files(settings: Settings, share: float) -> list[str]:
         "(`SALES_MAX_REFUSED_SHARE`). Days more than",
         f"{MAX_GAP_DAYS} days from all others are taken for typing errors.",
         "",
+        "Sales of days a week or more after the last one that a fifth of the usual stores tell of",
+        "are loaded, and wait: a typing error, or early. Until more stores have come so far, or a",
+        "later delivery brings those days anew, the refresh warns of them, and forecasts begin",
+        "where the chain ends.",
+        "",
         "| for example | what is said |",
         "| --- | --- |",
         *(

@@ -34,8 +34,8 @@ NEWEST = "cutoff = (select max(cutoff) from warehouse.forecasts.daily)"
 def daily(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """One row a cutoff, store, coming day and model: forecast in EUR with 80 and 95 % bounds.
 
-    A closed day is exactly 0. The rows of the present cutoff are replaced; those of earlier ones
-    stay as they were published.
+    A closed day is exactly 0. The rows of the present cutoff are replaced, and those of a later one
+    go; those of earlier ones stay as they were published.
     """
     settings, store = home.settings, home.models
     with told_plainly():
@@ -96,7 +96,8 @@ def replace_forecasts(
         if is_refused:
             con.execute(f"delete from forecasts.daily where {NEWEST}")
             con.execute("insert into forecasts.daily by name from put_back")
-        con.execute("delete from forecasts.daily where cutoff in (select cutoff from fresh)")
+        # A later cutoff was the day of a row that is no longer taken for the last day of sales.
+        con.execute("delete from forecasts.daily where cutoff >= (select min(cutoff) from fresh)")
         con.execute("insert into forecasts.daily by name from fresh")
         quality.note(con, run, quality.FORECASTS, [quality.UNCHECKED])
     con.unregister("fresh")

@@ -16,8 +16,8 @@ from sales_assets.forecasting import metrics
 from sales_assets.forecasting.bundle import compose, fit_member, fitted_members
 from sales_assets.forecasting.ensemble import MEMBERS
 from sales_assets.forecasting.features import (
-    backtest_cutoffs,
     data_fingerprint,
+    judged_cutoffs,
     last_sales_day,
     window_fingerprints,
 )
@@ -55,7 +55,7 @@ def backtest(home: Home) -> dg.MaterializeResult:
     settings = home.settings
     with home.warehouse() as con:
         frames = read_frames(con, "features.training")
-        cutoffs = backtest_cutoffs(last_sales_day(con), settings)
+        cutoffs = judged_cutoffs(con, settings)
         data = window_fingerprints(con, cutoffs)
         former = (
             con.execute("select * from models.backtest").df()

@@ -10,6 +10,7 @@ import dagster as dg
 import duckdb
 
 from sales_assets import quality_charts, validation, warehouse
+from sales_assets.cleaned import last_told_day
 from sales_assets.errors import SalesError
 from sales_assets.forecasting.features import last_sales_day
 from sales_assets.forecasting.manifest import Manifest
@@ -75,7 +76,8 @@ def refuse_what_was_stopped(con: duckdb.DuckDBPyConnection, chosen: Manifest | N
             )
     if not all(warehouse.table_exists(con, table) for table in OF_ONE_REFRESH):
         return
-    left = [table for (table,) in warehouse.query(con, "quality/left_behind").fetchall()]
+    found = warehouse.query(con, "quality/left_behind", last_day=last_told_day(con)).fetchall()
+    left = [table for (table,) in found]
     if left:
         raise SalesError(
             f"A refresh was stopped half-way, so that {', '.join(left)} and cleaned.sales are not "

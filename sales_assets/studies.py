@@ -16,11 +16,7 @@ from matplotlib.figure import Figure
 
 from sales_assets import study_charts
 from sales_assets.errors import SalesError
-from sales_assets.forecasting.features import (
-    backtest_cutoffs,
-    data_fingerprint,
-    last_sales_day,
-)
+from sales_assets.forecasting.features import data_fingerprint, judged_cutoffs
 from sales_assets.forecasting.frames import Frames, read_frames
 from sales_assets.metadata import chart, describe
 from sales_assets.resources import OWNERS, WRITER_POOL, Home, told_plainly
@@ -148,7 +144,7 @@ def _material(con: duckdb.DuckDBPyConnection, settings: Settings) -> Material:
             "first."
         )
     backtest = con.execute("select * from models.backtest").df()
-    cutoffs = backtest_cutoffs(last_sales_day(con), settings)
+    cutoffs = judged_cutoffs(con, settings)
     judged = sorted({day.date() for day in backtest["cutoff"]})
     if judged != cutoffs:
         raise SalesError(

@@ -40,9 +40,8 @@ _DELIVERY = (
     "Correct these rows in {file} and refresh with it again; if the file is right, refresh from "
     "all files into a new home (--home)"
 )
-_PLATFORM = (
-    "Files cannot cause this: refresh again, and if it stays, report it with the validation report"
-)
+_AGAIN = "refresh again, and if it stays, report it with the validation report"
+_PLATFORM = f"Files cannot cause this: {_AGAIN}"
 
 SUITES = (
     Suite(
@@ -74,8 +73,9 @@ SUITES = (
     ),
     Suite(
         ("cleaned", "plan"),
-        "Every store has each coming day up to the horizon.",
-        f"{_PLATFORM}.",
+        "Every store has each coming day up to the horizon, and stores that sell go on.",
+        "Where stores are taken for closed, deliver their coming days in test.csv, which says "
+        f"whether they open. Beyond that, files cannot cause this: {_AGAIN}.",
     ),
     Suite(
         ("features", "training"),

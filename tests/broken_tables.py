@@ -23,6 +23,8 @@ BROKEN = [
      f"update raw.sales set customers = -1 {ONE_DAY}"),
     ("raw_sales", "State holidays are codes of the layout", True,
      f"update raw.sales set state_holiday = 'x' {ONE_DAY}"),
+    ("raw_sales", "No day lies a week or more after the last one that a fifth of the usual stores "
+     "tell of", False, f"update raw.sales set date = {NEWEST} + 7 {ONE_DAY}"),
     ("raw_sales", "The newest four weeks sold at most 20 times a store's median day", False,
      f"update raw.sales set sales = 100 * sales where store_id = 1 and date > {NEWEST} - 3"),
     ("raw_sales_weeks", "A new week has at least 80% of the usual rows", False,
@@ -161,6 +163,9 @@ BROKEN = [
      f"update cleaned.plan set date = date - 30 {PLANNED}"),
     ("cleaned_plan", "Days lie within the horizon", True,
      f"update cleaned.plan set date = date + 60 {PLANNED}"),
+    ("cleaned_plan_stores", "50% of the stores that sell will open on the days that no plan was "
+     "delivered for", True,
+     "update cleaned.plan set is_open = false, is_derived = true where store_id < 8"),
     ("cleaned_plan_stores", "A store's plan covers the horizon", True,
      f"delete from cleaned.plan {PLANNED}"),
     ("cleaned_plan_stores", "A store's plan covers the horizon", True,
@@ -263,6 +268,8 @@ BROKEN = [
      "update forecasts.daily set forecast = 3 * forecast where store_id = 1 and model = 'lstm'"),
     ("forecasts_daily_stores", "A store's mean forecast is 0.5 to 2 times its mean sales", False,
      "update forecasts.daily set forecast = forecast / 3 where store_id = 1 and model = 'lstm'"),
+    ("forecasts_daily_chain", "The chain's mean forecast is 0.2 to 5 times its mean sales of "
+     "eight weeks", True, "update forecasts.daily set forecast = 0"),
     *(
         ("forecasts_daily_chain", f"The chain's mean forecast is {least} to {most} times its mean "
          f"sales {when}", is_critical, f"update forecasts.daily set forecast = {times} * forecast")

@@ -29,6 +29,10 @@ POOR = {
         f"delete from raw.sales where date between {NEWEST} - 13 and {NEWEST} - 7",
         "update raw.plan set date = date - 42",
     ],
+    "a day of a store that is dated two months ahead": [
+        f"update raw.sales set date = {NEWEST} + 60 {ONE_DAY}",
+    ],
+    "a plan that closes the chain for six weeks": ["update raw.plan set is_open = false"],
     "one store, no plan": [
         *(f"delete from raw.{table} where store_id > 1" for table in ("sales", "stores", "plan")),
         "delete from raw.plan",

@@ -15,6 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sales_assets import warehouse
+from sales_assets.forecasts import replace_forecasts
+from sales_assets.quality import FORECASTS, record
 from sales_assets.settings import Settings
 from tests.conftest import sales
 
@@ -58,6 +61,21 @@ def test_every_store_day_and_model_is_forecast_once(home: Path) -> None:
     assert ask(
         home, "select count(*) - count(distinct (store_id, date, model)) from forecasts.latest"
     ) == [(0,)]
+
+
+def test_forecasts_from_a_day_that_is_no_longer_the_last_one_go_and_earlier_ones_stay(
+    settings: Settings,
+) -> None:
+    with warehouse.in_memory(settings) as con:
+        for day in ("2015-05-04", "2015-06-20", "2015-05-11", "2015-05-11"):
+            cutoff = pd.Timestamp(day)
+            forecasts = pd.DataFrame(
+                {"cutoff": [cutoff], "store_id": 1, "date": cutoff, "model": ""}
+            )
+            replace_forecasts(con, forecasts, day, settings)
+            record(con, day, FORECASTS, [])
+        found = con.execute("select cutoff::varchar from forecasts.daily order by 1").fetchall()
+    assert found == [("2015-05-04",), ("2015-05-11",)]
 
 
 def test_a_closed_day_is_exactly_zero_and_an_open_one_is_not(home: Path) -> None:

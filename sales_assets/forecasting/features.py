@@ -6,7 +6,10 @@ the targets; each store's features depend on that store alone, so that any subse
 gives the same rows.
 """
 
+import logging
+from collections.abc import Collection, Iterator
 from datetime import date, timedelta
+from itertools import count, islice, takewhile
 from typing import Any
 
 import duckdb
@@ -15,7 +18,9 @@ from sales_assets.errors import SalesError
 from sales_assets.forecasting.frames import HISTORY
 from sales_assets.forecasting.model_store import fingerprint_of
 from sales_assets.settings import Settings
-from sales_assets.warehouse import create_table, read_sql
+from sales_assets.warehouse import create_table, query, read_sql
+
+log = logging.getLogger("sales_assets.features")
 
 # Temporary tables in the order in which they read one another.
 STEPS = ("days", "profiles", "levels", "seasons", "deviations", "easters")
@@ -29,24 +34,61 @@ DEFINITION = tuple(f"features/{name}" for name in (*STEPS, "rows", "targets", "c
 
 def last_sales_day(con: duckdb.DuckDBPyConnection) -> date:
     """Return the cutoff: the last day whose sales are known."""
-    ((day,),) = con.execute("select max(date) from cleaned.sales").fetchall()
-    assert isinstance(day, date)
-    return day
+    _, last_day = _known_days(con)
+    return last_day
 
 
-def backtest_cutoffs(last_day: date, settings: Settings) -> list[date]:
+def _known_days(con: duckdb.DuckDBPyConnection) -> tuple[date, date]:
+    """Return the first and the last day of the calendar."""
+    ((first, last),) = con.execute("select min(date), max(date) from cleaned.sales").fetchall()
+    assert isinstance(first, date)
+    assert isinstance(last, date)
+    return first, last
+
+
+def judged_cutoffs(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[date]:
+    """Return the cutoffs of the backtest: of the newest windows in which something was sold."""
+    return backtest_cutoffs(last_sales_day(con), settings, idle_cutoffs(con, settings))
+
+
+def backtest_cutoffs(last_day: date, settings: Settings, idle: Collection[date] = ()) -> list[date]:
     """Return the cutoffs of the newest complete windows, end to end, oldest first.
 
     Windows are counted from `FIRST_CUTOFF`, so that a new week of sales moves none of them: what
     was fitted for a window is used until newer windows are complete.
+
+    Args:
+        last_day: Up to which windows are complete.
+        settings: Horizon and number of windows.
+        idle: Cutoffs of windows that are passed over, for older ones.
     """
+    windows = (cutoff for cutoff in _complete_windows(last_day, settings) if cutoff not in idle)
+    return sorted(islice(windows, settings.backtest_windows))
+
+
+def idle_cutoffs(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[date]:
+    """Return the cutoffs of complete windows in which no store sold anything, the newest first.
+
+    A store that had not opened by the cutoff does not count: it is not judged there.
+    """
+    first_day, last_day = _known_days(con)
+    found = query(
+        con,
+        "models/selling_windows",
+        first_cutoff=FIRST_CUTOFF,
+        horizon=settings.horizon,
+    ).fetchall()
+    selling = {cutoff for (cutoff,) in found}
+    known = takewhile(lambda cutoff: cutoff >= first_day, _complete_windows(last_day, settings))
+    return [cutoff for cutoff in known if cutoff not in selling]
+
+
+def _complete_windows(last_day: date, settings: Settings) -> Iterator[date]:
+    """Yield the cutoffs of the windows that end by a day, the newest first, without an end."""
     horizon = settings.horizon
     days = (last_day - FIRST_CUTOFF).days - horizon
     newest = FIRST_CUTOFF + timedelta(days=days // horizon * horizon)
-    return [
-        newest - timedelta(days=horizon * window)
-        for window in reversed(range(settings.backtest_windows))
-    ]
+    return (newest - timedelta(days=horizon * window) for window in count())
 
 
 def build_training(
@@ -62,17 +104,22 @@ def build_training(
     Raises:
         SalesError: The history is too short for the backtest windows.
     """
-    last_day = last_sales_day(con)
-    cutoffs = cutoffs or backtest_cutoffs(last_day, settings)
-    ((first_day,),) = con.execute("select min(date) from cleaned.sales").fetchall()
+    first_day, last_day = _known_days(con)
+    idle = [] if cutoffs else idle_cutoffs(con, settings)
+    cutoffs = cutoffs or backtest_cutoffs(last_day, settings, idle)
     oldest = min(cutoffs)
+    passed_over = ", ".join(str(cutoff) for cutoff in sorted(idle) if cutoff > oldest)
+    nothing_sold = f"no store sold anything in the {settings.horizon} days after {passed_over}"
     needed_from = oldest - timedelta(days=WARM_UP + settings.horizon)
     if first_day > needed_from:
+        since = f", since {nothing_sold}" if passed_over else ""
         raise SalesError(
             f"The history begins on {first_day}; {settings.backtest_windows} backtest windows of "
             f"{settings.horizon} days (SALES_BACKTEST_WINDOWS, SALES_HORIZON), the oldest after "
-            f"{oldest}, need it from {needed_from}."
+            f"{oldest}, need it from {needed_from}{since}."
         )
+    if passed_over:
+        log.warning("%s: older windows of the backtest take the place of these", nothing_sold)
     return _build(
         con,
         "features.training",

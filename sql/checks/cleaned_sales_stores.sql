@@ -1,17 +1,18 @@
 -- One row a store that has delivered sales or is planned: whether its calendar is whole and its
--- sales are all there. `has_newest_week` is null for a store that delivered nothing in the week before, so that
--- one that has closed for good is told of once.
+-- sales are all there, up to the calendar's $last_day. `has_newest_week` is null for a store that
+-- delivered nothing in the week before, so that one that has closed for good is told of once.
 with
 
 span as (
-    select min(date) as first_day, max(date) as last_day from raw.sales
+    select min(date) as first_day, cast($last_day as date) as last_day from raw.sales
 ),
 
 delivered as (
     select
         sales.store_id,
-        sum(sales.sales) as delivered_sales,
-        bool_or(sales.date > span.last_day - 7) as delivers_newest_week,
+        sum(sales.sales) filter (where sales.date <= span.last_day) as delivered_sales,
+        bool_or(sales.date > span.last_day - 7 and sales.date <= span.last_day)
+            as delivers_newest_week,
         bool_or(sales.date > span.last_day - 14 and sales.date <= span.last_day - 7)
             as delivers_week_before
     from raw.sales as sales

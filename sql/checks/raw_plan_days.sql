@@ -1,9 +1,9 @@
--- One row a day of the $horizon days after the newest sales: the share of the stores with sales in
+-- One row a day of the $horizon days after the calendar's $last_day: the share of the stores with sales in
 -- the newest four weeks that the delivered plan speaks of. No row where no plan was ever delivered.
 with
 
 newest as (
-    select max(date) as newest_day from raw.sales
+    select cast($last_day as date) as newest_day
 ),
 
 days as (
@@ -17,7 +17,7 @@ selling as (
     select distinct store_id
     from raw.sales
     cross join newest
-    where sales > 0 and date > newest_day - 28
+    where sales > 0 and date > newest_day - 28 and date <= newest_day
 )
 
 select days.date, count(plan.store_id) / count(*) as share_planned

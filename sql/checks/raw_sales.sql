@@ -1,9 +1,10 @@
 -- One row a delivered store day of raw.sales, with what its suite looks at.
 -- Of the newest four weeks, `times_usual` holds sales against the store's median selling day.
+-- `days_ahead` counts from the calendar's $last_day: what is ahead of it waits for other stores.
 with
 
 newest as (
-    select max(date) as newest_day from raw.sales
+    select cast($last_day as date) as newest_day
 ),
 
 usual as (
@@ -22,6 +23,7 @@ select
     sales.customers,
     sales.state_holiday,
     stores.store_id as known_store_id,
+    sales.date - newest.newest_day as days_ahead,
     case when sales.date > newest.newest_day - 28 then sales.sales / usual.usual_sales end
         as times_usual
 from raw.sales as sales

@@ -10,6 +10,7 @@ deliveries as (
         cast(any_value(loads.loaded_at) as date) - max(sales.date) as age_days
     from raw.sales as sales
     inner join raw.loads as loads using (load_id)
+    where sales.date <= $last_day
     group by sales.load_id
 )
 

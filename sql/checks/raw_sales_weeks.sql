@@ -1,10 +1,10 @@
--- One row a week, of seven days up to the newest day, of the newest four: what was delivered of it,
--- as a share of the median of the eight weeks before it. A week without any row is there too;
--- shares are null where fewer than eight weeks went before.
+-- One row a week, of seven days up to the calendar's $last_day, of the newest four: what was
+-- delivered of it, as a share of the median of the eight weeks before it. A week without any row is
+-- there too; shares are null where fewer than eight weeks went before.
 with
 
 span as (
-    select min(date) as first_day, max(date) as newest_day from raw.sales
+    select min(date) as first_day, cast($last_day as date) as newest_day from raw.sales
 ),
 
 weeks as (

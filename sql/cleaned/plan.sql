@@ -1,7 +1,8 @@
 -- One row a store and coming day, up to SALES_HORIZON days after the last sales: what is known
 -- ahead. What the delivered plan leaves out is derived: usual opening days, the promotions' rhythm
 -- of two weeks, and the known holidays of Germany. A store of which two weeks of files say nothing
--- is taken for closed, until a later plan names it.
+-- is taken for closed, until a later plan names it; one that four weeks of files have closed, until
+-- it opens or is planned to.
 with
 
 cutoff as (
@@ -25,38 +26,77 @@ calendar as (
 
 reported as (
     -- Before its first day a store had not opened, and of the days after its last one nobody has
-    -- told yet; in between, a day that no file speaks of was a closed one.
+    -- told yet.
     select store_id, min(date) as first_day, max(date) as last_day
     from cleaned.sales
     where not is_absent
     group by store_id
 ),
 
-loads_by_day as (
-    select date, min(load_id) as load_id from raw.sales group by date
+delivered_days as (
+    -- Numbered, since a pause in which no file speaks of any store is nobody's silence.
+    select
+        sales.date,
+        min(sales.load_id) as load_id,
+        row_number() over (order by sales.date) as number
+    from raw.sales as sales
+    cross join cutoff
+    where sales.date <= cutoff.cutoff
+    group by sales.date
 ),
 
 silent_stores as (
     -- Since which load it is known that the store has been silent for two weeks.
-    select reported.store_id, min(loads_by_day.load_id) as since_load_id
+    select reported.store_id, min(since.load_id) as since_load_id
     from reported
-    inner join loads_by_day on loads_by_day.date >= reported.last_day + 14
+    inner join delivered_days as heard on heard.date = reported.last_day
+    inner join delivered_days as since on since.number >= heard.number + 14
     group by reported.store_id
 ),
 
-opening_days as (
-    select
-        sales.store_id,
-        isodow(sales.date) as weekday,
-        avg(cast(sales.is_open as integer)) > 0.5 as is_usually_open
+closed_stores as (
+    -- Files tell of four weeks of closed days since the store opened last.
+    select sales.store_id
     from cleaned.sales as sales
+    inner join (
+        select store_id, max(date) as last_open_day
+        from cleaned.sales
+        where is_open
+        group by store_id
+    ) as openings using (store_id)
+    where sales.date > openings.last_open_day and not sales.is_absent
+    group by sales.store_id
+    having count(*) >= 28
+),
+
+usual_days as (
+    -- A day without an opening within three days is one of a pause or a refurbishment, or of no
+    -- file, and tells nothing of the store's weekdays; any other day that no file speaks of was a
+    -- closed one.
+    select sales.store_id, isodow(sales.date) as weekday, sales.date, sales.is_open
+    from (
+        select
+            store_id, date, is_open, state_holiday,
+            bool_or(is_open) over (
+                partition by store_id order by date rows between 3 preceding and 3 following
+            ) as is_near_opening
+        from cleaned.sales
+    ) as sales
     inner join reported
         on
             reported.store_id = sales.store_id
             and sales.date between reported.first_day and reported.last_day
-    cross join cutoff
-    where sales.date > cutoff.cutoff - 56 and sales.state_holiday = 'none'
-    group by sales.store_id, isodow(sales.date)
+    where sales.is_near_opening and sales.state_holiday = 'none'
+    qualify
+        row_number() over (
+            partition by sales.store_id, isodow(sales.date) order by sales.date desc
+        ) <= 8
+),
+
+opening_days as (
+    select store_id, weekday, avg(cast(is_open as integer)) > 0.5 as is_usually_open
+    from usual_days
+    group by store_id, weekday
 ),
 
 holiday_openings as (
@@ -98,6 +138,7 @@ derived as (
         calendar.date,
         coalesce(known_holidays.kind, 'none') as state_holiday,
         silent_stores.store_id is null
+        and closed_stores.store_id is null
         and coalesce(opening_days.is_usually_open, false)
         and (known_holidays.kind is null or coalesce(holiday_openings.opens_on_holidays, false))
             as is_open,
@@ -106,6 +147,7 @@ derived as (
         silent_stores.since_load_id as silent_since_load_id
     from calendar
     left join silent_stores using (store_id)
+    left join closed_stores using (store_id)
     left join known_holidays using (store_id, date)
     left join holiday_openings using (store_id)
     left join opening_days

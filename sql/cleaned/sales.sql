@@ -1,9 +1,10 @@
--- One row a store and day, without holes: from the first delivered day of the chain to its last.
+-- One row a store and day, without holes: from the first delivered day of the chain to the last
+-- one that enough stores tell of (raw/last_day).
 -- A day that no file speaks of is absent: closed, without sales, and told apart by is_absent.
 with
 
 span as (
-    select min(date) as first_day, max(date) as last_day from raw.sales
+    select min(date) as first_day, cast($last_day as date) as last_day from raw.sales
 ),
 
 days as (

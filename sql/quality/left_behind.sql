@@ -1,9 +1,12 @@
 -- One row a table that a stopped refresh has left at other deliveries, or at another cutoff, than
--- cleaned.sales. Days are compared by their hashes, since the same day may have been corrected.
+-- cleaned.sales. Days are compared by their hashes, since the same day may have been corrected, and up
+-- to the calendar's $last_day.
 with
 
 delivered as (
-    select count(*) as days, bit_xor(hash(store_id, date, sales)) as content from raw.sales
+    select count(*) as days, bit_xor(hash(store_id, date, sales)) as content
+    from raw.sales
+    where date <= $last_day
 ),
 
 cleaned as (

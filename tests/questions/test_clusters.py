@@ -96,8 +96,11 @@ def test_traits_are_those_of_pandas(
     usual = means[False].unstack()
     middle = usual[[2, 3, 4]].mean(axis=1)
     counted = days[days["customers"].notna()].groupby("store_id")[["sales", "customers"]].sum()
+    # Of the weeks in which the store sold.
     sundays = either.execute(
-        "from cleaned.sales where not is_absent and dayname(date) = 'Sunday'"
+        "from cleaned.sales where dayname(date) = 'Sunday'"
+        " and (store_id, date_trunc('week', date)) in (select (store_id, date_trunc('week', date))"
+        " from cleaned.sales where is_open and sales > 0)"
     ).df()
     sells = sundays["is_open"] & (sundays["sales"] > 0)
     month, day = days["date"].dt.month, days["date"].dt.day
