@@ -161,6 +161,13 @@ def test_seasons_of_a_year_are_one_occasion_and_months_one_a_year(of_real: Ask) 
     assert rows.loc["ISO week", "occasions"].between(2, 3).all()
 
 
+def test_closures_are_as_many_occasions_as_days_beside_them(of_real: Ask) -> None:
+    rows = of_real("opening_pattern").set_index(["closure", "day"])
+    short, long = rows.loc[("one to three days", 1)], rows.loc[("a week or more", 1)]
+    assert 2 < short["occasions"] < short["days"] / 20
+    assert 2 <= long["occasions"] <= long["days"]
+
+
 def test_school_holidays_are_as_many_occasions_as_weeks(
     real: duckdb.DuckDBPyConnection, of_real: Ask
 ) -> None:
