@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from sales_assets.errors import ModelStoreError
 from sales_assets.forecasting import conformal, metrics
+from sales_assets.forecasting import ensemble as ensemble_module
 from sales_assets.forecasting import point as point_module
 from sales_assets.forecasting.backtest import COLUMNS, member_fingerprint, member_recipe
 from sales_assets.forecasting.baseline import Baseline
@@ -23,9 +24,7 @@ from sales_assets.forecasting.conformal import calibrate
 from sales_assets.forecasting.ensemble import (
     MEMBERS,
     Ensemble,
-    evened,
     fit_weights,
-    simplex_weights,
 )
 from sales_assets.forecasting.frames import KEYS, Frames, feature_names
 from sales_assets.forecasting.manifest import Draft, Manifest, Window
@@ -44,7 +43,7 @@ from sales_assets.settings import BOUNDS, Settings
 
 log = logging.getLogger("sales_assets.models")
 
-MADE_BY = (fit_weights, evened, simplex_weights, conformal, point_module)
+MADE_BY = (ensemble_module, conformal, point_module)
 FORECAST_COLUMNS = ["cutoff", "store_id", "date", "model", "h", "forecast", *BOUNDS, "version"]
 
 

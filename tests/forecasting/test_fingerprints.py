@@ -10,17 +10,11 @@ from types import ModuleType
 import pytest
 
 from sales_assets.forecasting import backtest as backtesting
-from sales_assets.forecasting import conformal, features, point
+from sales_assets.forecasting import conformal, ensemble, features, point
 from sales_assets.forecasting.backtest import member_recipe
 from sales_assets.forecasting.baseline import Baseline
 from sales_assets.forecasting.bundle import compose
-from sales_assets.forecasting.ensemble import (
-    ENSEMBLE,
-    MEMBERS,
-    evened,
-    fit_weights,
-    simplex_weights,
-)
+from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS
 from sales_assets.forecasting.features import data_fingerprint
 from sales_assets.forecasting.manifest import Manifest
 from sales_assets.settings import BOUNDS, REPOSITORY, BaselineSettings
@@ -121,7 +115,7 @@ def composed(tmp_path) -> Callable[[], Manifest]:
 
 @pytest.mark.parametrize(
     "part",
-    [fit_weights, evened, simplex_weights, conformal, point],
+    [ensemble, conformal, point],
     ids=lambda part: part.__name__.rsplit(".")[-1],
 )
 def test_an_ensemble_is_composed_again_when_the_code_that_makes_it_was_edited(
