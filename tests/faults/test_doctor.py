@@ -80,7 +80,10 @@ def spoil_the_records(home: Path) -> None:
 
 
 FAULTS = [
-    (checked_days_ago(-1), "which is yet to come: this machine's clock is behind, or was ahead then"),
+    (
+        checked_days_ago(-1),
+        "which is yet to come: this machine's clock is behind, or was ahead then",
+    ),
     (spoil_the_records, "the record of the runs, is damaged; move it aside by `mv "),
     (leave("incoming/monday.zip"), "monday.zip in "),
     (leave("incoming/.taken/20150803T040000000000Z-monday/train.csv"), "-monday in "),
