@@ -71,6 +71,14 @@ def test_where_no_store_is_to_open_nothing_has_to_be_forecast(con, settings: Set
         ),
         pytest.param([f"{ALL_IS_CLOSED} where store_id > 6", DERIVED], False, id="half of it"),
         pytest.param([f"{ALL_IS_CLOSED} where store_id > 5", DERIVED], True, id="more than half"),
+        pytest.param(
+            [ALL_IS_CLOSED, f"{DERIVED} where store_id > 6"], False, id="half of it unplanned"
+        ),
+        pytest.param(
+            [f"{change} where store_id > 10" for change in (ALL_IS_CLOSED, DERIVED)],
+            False,
+            id="two stores that no plan names",
+        ),
         pytest.param([ALL_IS_CLOSED, f"{DERIVED} + 29"], False, id="13 days derived"),
         pytest.param([ALL_IS_CLOSED, f"{DERIVED} + 28"], True, id="14 days derived"),
         pytest.param(
