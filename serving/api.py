@@ -8,33 +8,27 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import pandas as pd
-from fastapi import APIRouter, Body, Depends, FastAPI, Path, Query, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi import APIRouter, Body, FastAPI, Path, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import Lifespan
 
 from sales_assets.forecasting.frames import Frames
 from sales_assets.settings import LEVELS
-from serving import answers, gate, tables
+from serving import answers, status, tables
 from serving.batches import MOST_STORES
 from serving.changed_plans import Change
 from serving.description import described
 from serving.doorway import Doorway
 from serving.journal import Journal
-from serving.metrics import CONTENT_TYPE, Metrics
+from serving.metrics import Metrics
 from serving.pages import add_pages
 from serving.predictor import Answer, Predictor
-from serving.problems import (
-    ANYWHERE,
-    HANDLERS,
-    ForbiddenError,
-    NotReadyError,
-)
+from serving.problems import ANYWHERE, HANDLERS
 from serving.schemas import (
     DayOrWeek,
     Instance,
-    ModelStatus,
     Overview,
     Predictions,
     PredictRequest,
@@ -45,6 +39,7 @@ from serving.schemas import (
 )
 from serving.security import Access, Keys, RateLimit
 from serving.service import Service
+from serving.status import Answering, Ready
 
 CSV = "text/csv; charset=utf-8"
 MAX_IN_FLIGHT = 32
@@ -61,81 +56,8 @@ class CSVResponse(StreamingResponse):
     media_type = "text/csv"
 
 
-async def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-async def _ready(request: Request) -> Predictor:
-    service: Service = request.app.state.service
-    predictor = service.predictor
-    if predictor is None:
-        raise NotReadyError(
-            service.refused.says if service.refused else "No release is loaded yet."
-        )
-    request.state.version = predictor.release.version
-    return predictor
-
-
-async def _admin(request: Request) -> None:
-    """Let a key of the role `admin` pass.
-
-    Raises:
-        ForbiddenError: The key is one for reading.
-    """
-    if request.state.role != "admin":
-        raise ForbiddenError("This wants a key of the role admin.")
-
-
-Answering = Annotated[Service, Depends(_service)]
-Ready = Annotated[Predictor, Depends(_ready)]
 StoreNumber = Annotated[int, Path(ge=0, le=2**31 - 1, description="The store's number.")]
 router = APIRouter(responses=ANYWHERE)
-
-
-@router.get("/healthz")
-async def healthz() -> dict[str, str]:
-    """Tell that the process answers."""
-    return {"status": "ok"}
-
-
-@router.get("/readyz")
-async def readyz(service: Answering, predictor: Ready) -> dict[str, Any]:
-    """Tell which release answers, and whether a newer one was refused."""
-    return {
-        "status": "ready",
-        "model": answers.model_info(predictor.release),
-        "missing": service.missing,
-        **_refused(service),
-    }
-
-
-@router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(request: Request, service: Answering) -> Response:
-    """Tell Prometheus what this replica counts."""
-    counted: Metrics = request.app.state.metrics
-    journal: Journal | None = request.app.state.journal
-    counted.unjournaled.set(journal.dropped if journal else 0)
-    counted.refused_at_gate.set(getattr(request.state, gate.REFUSED, 0))
-    return Response(
-        counted.text(service.predictor, service.missing, service.refused is not None),
-        media_type=CONTENT_TYPE,
-    )
-
-
-@router.get("/v1/model", response_model=ModelStatus)
-async def model(service: Answering, predictor: Ready) -> Response:
-    """Tell what answers."""
-    return JSONResponse(_status(service, predictor))
-
-
-@router.post("/v1/model/reload", response_model=ModelStatus, dependencies=[Depends(_admin)])
-async def reload(service: Answering) -> Response:
-    """Look for a new release now, and tell what answers after that."""
-    await service.renew()
-    if service.predictor is None:
-        raise NotReadyError("No release could be loaded.")
-    return JSONResponse(_status(service, service.predictor))
 
 
 @router.get("/v1/stores", response_model=Stores)
@@ -395,27 +317,6 @@ def _note(
         state.journal.note(found, version, request_state.caller, path, degraded)
 
 
-def _status(service: Service, predictor: Predictor) -> dict[str, Any]:
-    return {
-        "model": answers.model_info(predictor.release),
-        "horizon": predictor.release.horizon,
-        "weights": dict(predictor.ensemble.weights),
-        "missing": service.missing,
-        "is_loading": service.is_loading,
-        **_refused(service),
-    }
-
-
-def _refused(service: Service) -> dict[str, Any]:
-    """Return what is said of the newest release where it does not answer."""
-    refusal = service.refused
-    release = refusal.release if refusal else None
-    return {
-        "refused": refusal.says if refusal else None,
-        "refused_model": answers.model_info(release) if release else None,
-    }
-
-
 def _days(part: DayOrWeek, predictor: Predictor) -> list[date]:
     """Return the days that are to change; of a week, those that can be forecast, if any can."""
     days = part.days()
@@ -456,6 +357,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.service, app.state.journal, app.state.metrics = service, journal, Metrics()
+    app.include_router(status.router)
     app.include_router(router)
     add_pages(app)
     app.openapi = partial(described, app, needs_key)  # type: ignore[method-assign]

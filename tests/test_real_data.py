@@ -1,8 +1,9 @@
 """The refresh on real stores: models that earn their place.
 
 The settings are the defaults, but for smaller models: one network and one booster, where the
-defaults average two, the network with a quarter of the windows for half as long, the booster with
-half of the trees; and for one thread, since other tests run beside them.
+defaults average two, the network with a sixth of the windows for less than half as long, booster
+and forest with less than a third of the trees; and for one thread, since other tests run beside
+them.
 
 Needs the files of Kaggle's Rossmann competition, or part of them, in `../shared/data/rossmann`.
 """
@@ -27,12 +28,12 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in SMALL:
             if name != "SALES_THREADS":
                 patch.delenv(name)
-        patch.setenv("SALES_LIGHTGBM__TREES", "350")
+        patch.setenv("SALES_LIGHTGBM__TREES", "200")
         patch.setenv("SALES_LIGHTGBM__SEEDS", "1")
-        patch.setenv("SALES_RANDOM_FOREST__TREES", "30")
+        patch.setenv("SALES_RANDOM_FOREST__TREES", "15")
         patch.setenv("SALES_LSTM__SEEDS", "1")
-        patch.setenv("SALES_LSTM__WINDOWS", "3000")
-        patch.setenv("SALES_LSTM__EPOCHS", "5")
+        patch.setenv("SALES_LSTM__WINDOWS", "2000")
+        patch.setenv("SALES_LSTM__EPOCHS", "4")
         sales("refresh", "--source", REAL_DATA, "--home", directory)
     return directory
 
