@@ -2,8 +2,8 @@
 
 The settings are the defaults, but for smaller models: one network and one booster, where the
 defaults average two, the network with a sixth of the windows for less than half as long, booster
-and forest with less than a third of the trees; and for one thread, since other tests run beside
-them.
+and forest with less than a third of the trees and half of the rows; and for one thread, since
+other tests run beside them.
 
 Needs the files of Kaggle's Rossmann competition, or part of them, in `../shared/data/rossmann`.
 """
@@ -28,6 +28,7 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in SMALL:
             if name != "SALES_THREADS":
                 patch.delenv(name)
+        patch.setenv("SALES_TRAINING_ROWS", "150000")
         patch.setenv("SALES_LIGHTGBM__TREES", "200")
         patch.setenv("SALES_LIGHTGBM__SEEDS", "1")
         patch.setenv("SALES_RANDOM_FOREST__TREES", "15")
