@@ -6,6 +6,7 @@ Its members are asked by threads of this process, of which Python lets one run a
 import asyncio
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,8 @@ class InProcess:
     """The service that `serving.service` describes, without Ray."""
 
     refused = None
+    missing: ClassVar[list[str]] = []
+    is_loading = False
 
     def __init__(self, home: Path) -> None:
         settings = Settings.load().model_copy(update={"home": home, "threads": 1})
