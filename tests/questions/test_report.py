@@ -86,6 +86,13 @@ def test_the_report_shows_the_sql_of_each_table_that_has_one(page: Path) -> None
     assert all(question.sql in text for question in with_sql)
 
 
+def test_names_in_what_a_table_means_are_set_as_code(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "<code>cramers_v</code> tells of the whole slice" in text
+    assert "<code>quality.quarantine</code>." in text
+    assert not re.findall(r'<p class="soft">[^<]*`', text)
+
+
 def test_no_value_becomes_part_of_the_page(page: Path) -> None:
     assert "<script>alert" not in page.read_text(encoding="utf-8")
 
