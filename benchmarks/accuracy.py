@@ -34,7 +34,8 @@ from benchmarks.methods import LABELS, METHODS, available
 from benchmarks.windows import DAY, Data
 from sales_assets.errors import SalesError
 from sales_assets.forecasting import features, metrics
-from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS, out_of_fold
+from sales_assets.forecasting.ensemble import MEMBERS, out_of_fold
+from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.settings import Settings
 
 STATUS = Path("/proc/self/status")

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.windows import DAY, Window
-from sales_assets.forecasting.ensemble import ENSEMBLE, MEMBERS
+from sales_assets.forecasting.ensemble import MEMBERS
+from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.settings import Settings
 
 Forecast = NDArray[np.float64]

@@ -198,7 +198,8 @@ class Ingress:
             release = await asyncio.to_thread(self._newest)
             await self._use(release)
         except Exception:
-            # Whatever is wrong with it, the last good one goes on; paths are for the log alone.
+            # Whatever is wrong with it, the last good one goes on, and `/readyz` and a metric say
+            # that it was refused; paths are for the log alone.
             log.exception("the newest release is refused")
             self.refused = Refusal(
                 "The newest release cannot be used; the service's log says why.", release
@@ -381,7 +382,7 @@ class Ingress:
             try:
                 asked = await asyncio.to_thread(predictor.asked, [min(predictor.stores)])
             except Exception:
-                # Ending here would leave them out for good.
+                # Ending here would leave them out for good; `/readyz` and a metric name them.
                 log.exception("the members that are down cannot be asked")
                 continue
             timeout_s = self.arguments.member_timeout_s

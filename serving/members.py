@@ -78,7 +78,7 @@ class Members:
             try:
                 says[name] = member.predict(asked)
             except Exception:
-                # Whatever fails in one member must not take the others with it.
+                # What fails in one member must not take the others with it; the answer names it.
                 log.exception("%s gives no answer", name)
         return says
 

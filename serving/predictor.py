@@ -186,7 +186,7 @@ class Predictor:
             try:
                 says[name] = self.members[name](asked)
             except Exception:
-                # Whatever fails in one member must not take the others with it.
+                # What fails in one member must not take the others with it; the answer names it.
                 log.exception("%s gives no answer", name)
         return self.answer(asked, says)
 

@@ -108,7 +108,7 @@ async def _sent(session: aiohttp.ClientSession, port: int, ask: Ask, began: floa
             content = await reply.read()
             took_s = time.perf_counter() - started
             body = json.loads(content) if reply.status == 200 else {}
-            first = next(iter(body.get("predictions", [])), {})
+            first: Any = next(iter(body.get("predictions", [])), {})
             # The other services' predictions are plain numbers.
             forecast = first.get("forecast") if isinstance(first, dict) else None
             return Outcome(

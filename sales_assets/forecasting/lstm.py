@@ -67,7 +67,7 @@ def tensorflow(threads: int) -> Any:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    # Rounding would otherwise follow the instructions of the processor even more.
+    # Its kernels are chosen by the processor, and each rounds in its own way.
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     with _without_greeting():
         import tensorflow as tf

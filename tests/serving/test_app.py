@@ -93,6 +93,39 @@ def test_a_group_that_fails_is_left_out_until_it_answers_again(
     asyncio.run(run())
 
 
+def test_what_goes_wrong_while_groups_are_down_leaves_none_out_for_good(
+    ingress: Ingress,
+    groups: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(app, "REVIVE_S", 0.01)
+
+    async def run() -> None:
+        await ingress.renew()
+        predictor = ingress.predictor
+        assert predictor is not None
+        groups["recurrent"].fails = lambda _: True
+        await ingress.forecast(predictor, a_change(predictor))
+        groups["recurrent"].fails = lambda _: False
+        with monkeypatch.context() as patch:
+            patch.setattr(Predictor, "asked", _out_of_memory)
+            revival = asyncio.create_task(ingress._revive())
+            while "the members that are down cannot be asked" not in caplog.text:
+                await asyncio.sleep(0.01)
+            assert ingress.missing == ["lstm"]
+        while ingress._down:
+            await asyncio.sleep(0.01)
+        revival.cancel()
+        assert ingress.missing == []
+
+    asyncio.run(run())
+
+
+def _out_of_memory(*_: object) -> None:
+    raise MemoryError
+
+
 def test_a_long_explanation_that_fails_costs_no_forecast(ingress: Ingress) -> None:
     async def run() -> None:
         await ingress.renew()
@@ -274,6 +307,23 @@ def test_beside_a_broken_release_the_one_before_answers_after_a_start(
     assert again.predictor is not None
     assert again.predictor.release == predictor.release
     assert again.refused
+
+
+def test_where_no_release_can_be_used_nothing_answers_until_one_can(
+    ingress: Ingress, own_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = Release.read(own_home / "serving")
+    write(own_home, broken(good))
+    asyncio.run(ingress.renew())
+    assert ingress.predictor is None
+    assert ingress.refused is not None
+    assert "the newest release is refused" in caplog.text
+    assert "nor can the one before it be used" in caplog.text
+    write(own_home, good)
+    asyncio.run(ingress.renew())
+    assert ingress.predictor is not None
+    assert ingress.predictor.release == good
+    assert ingress.refused is None
 
 
 def test_a_number_that_is_none_counts_as_no_answer(predictor: Predictor) -> None:
