@@ -66,8 +66,7 @@ def _section(con: duckdb.DuckDBPyConnection, question: Question) -> dict[str, An
     return {
         "name": question.name,
         "asks": question.asks,
-        # A number and its sign of percent stay on one line.
-        "answer": answer.replace(" %", "\N{NO-BREAK SPACE}%"),
+        "answer": _unbroken(answer),
         "is_answered": is_answered,
         "caveats": question.caveats,
         "meaning": question.meaning,
@@ -78,9 +77,14 @@ def _section(con: duckdb.DuckDBPyConnection, question: Question) -> dict[str, An
         ],
         "hidden_rows": max(0, len(rows) - SHOWN_ROWS),
         "sql": question.sql,
-        "title": picture.title if picture else None,
+        "title": _unbroken(picture.title) if picture else None,
         "panels": [_script_safe(panel) for panel in as_plotly(picture)] if picture else [],
     }
+
+
+def _unbroken(text: str) -> str:
+    """Return a text whose numbers stay on one line with their sign of percent."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _script_safe(value: dict[str, Any]) -> str:

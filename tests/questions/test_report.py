@@ -93,6 +93,13 @@ def test_names_in_what_a_table_means_are_set_as_code(page: Path) -> None:
     assert not re.findall(r'<p class="soft">[^<]*`', text)
 
 
+def test_numbers_stay_on_one_line_with_their_sign_of_percent(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    said = re.findall(r'<p class="(?:answer|picture-title)">([^<]*)', text)
+    assert [part for part in said if "\N{NO-BREAK SPACE}%" in part]
+    assert not [part for part in said if " %" in part]
+
+
 def test_no_value_becomes_part_of_the_page(page: Path) -> None:
     assert "<script>alert" not in page.read_text(encoding="utf-8")
 
