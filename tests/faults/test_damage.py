@@ -122,8 +122,7 @@ def test_a_damaged_log_beside_the_warehouse_is_told(home: Path) -> None:
             con.execute("insert into raw.loads from raw.loads")
         logged = settings.warehouse_path.read_bytes(), wal.read_bytes()
     settings.warehouse_path.write_bytes(logged[0])
-    middle = len(logged[1]) // 2
-    wal.write_bytes(logged[1][:middle] + bytes(99) + logged[1][middle + 99 :])
+    wal.write_bytes(scribbled_on(logged[1]))
     (problem,) = [text for text in problems(home) if str(settings.warehouse_path) in text]
     assert "is damaged (Failure while replaying WAL" in problem
     assert f"rm -f '{wal}'".replace("it's", "it'\"'\"'s") in problem
