@@ -1,9 +1,8 @@
 """The refresh on real stores: models that earn their place.
 
-The settings are the defaults, but for smaller models: one network and one booster, where the
-defaults average two, the network with a sixth of the windows for less than half as long, booster
-and forest with less than a third of the trees and half of the rows; and for one thread, since
-other tests run beside them.
+The settings are the defaults, but for smaller models, which learn from a quarter of the rows: one
+network and one booster, where the defaults average two, with fewer windows, epochs and trees, and
+a smaller forest; and for one thread, since other tests run beside them.
 
 Needs the files of Kaggle's Rossmann competition, or part of them, in `../shared/data/rossmann`.
 """
@@ -28,13 +27,13 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in SMALL:
             if name != "SALES_THREADS":
                 patch.delenv(name)
-        patch.setenv("SALES_TRAINING_ROWS", "150000")
-        patch.setenv("SALES_LIGHTGBM__TREES", "200")
+        patch.setenv("SALES_TRAINING_ROWS", "80000")
+        patch.setenv("SALES_LIGHTGBM__TREES", "120")
         patch.setenv("SALES_LIGHTGBM__SEEDS", "1")
-        patch.setenv("SALES_RANDOM_FOREST__TREES", "15")
+        patch.setenv("SALES_RANDOM_FOREST__TREES", "10")
         patch.setenv("SALES_LSTM__SEEDS", "1")
-        patch.setenv("SALES_LSTM__WINDOWS", "2000")
-        patch.setenv("SALES_LSTM__EPOCHS", "4")
+        patch.setenv("SALES_LSTM__WINDOWS", "1500")
+        patch.setenv("SALES_LSTM__EPOCHS", "3")
         sales("refresh", "--source", REAL_DATA, "--home", directory)
     return directory
 
