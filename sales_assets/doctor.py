@@ -98,20 +98,22 @@ def _lock(settings: Settings) -> Iterator[Finding]:
 
 
 def _runs(settings: Settings) -> Iterator[Finding]:
-    """Tell unfinished runs: the lock is free, so that none of them is under way."""
+    """Tell unfinished runs: the lock is free, so that none of them is at work."""
     if not (settings.dagster_home / "dagster.yaml").is_file():
         return
     from sales_assets.runs import newest_failure, unfinished
 
-    runs = ", ".join(run_id[:8] for run_id in unfinished(settings))
-    if runs:
+    killed, starting = (", ".join(each[:8] for each in runs) for runs in unfinished(settings))
+    if killed:
         yield Finding(
             False,
-            f"Run {runs} was killed and is not recorded as failed; the next `sales refresh` or "
+            f"Run {killed} was killed and is not recorded as failed; the next `sales refresh` or "
             "`sales dev` mends that.",
         )
     else:
         yield Finding(True, "no run was killed")
+    if starting:
+        yield Finding(True, f"run {starting} is just being started")
     if failure := newest_failure(settings):
         yield Finding(
             False,

@@ -28,6 +28,8 @@ PROCESS_TAG = "sales/process"
 DELIVERY_TAG = "sales/delivery"
 # What the UI started and has not come to its first step by then never will.
 MOST_STARTING = timedelta(minutes=5)
+# What a run that has started may take until it holds the lock.
+MOST_LOCKING = timedelta(seconds=10)
 UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -120,18 +122,7 @@ def close_killed_runs(
     Returns:
         The ids of these runs.
     """
-    now = datetime.now(UTC)
-    killed = [
-        record.dagster_run
-        for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
-        # Either way, since the clock may have jumped back.
-        if abs(now - record.update_timestamp)
-        > (
-            MOST_STARTING
-            if record.dagster_run.status == dg.DagsterRunStatus.STARTING
-            else most_locking
-        )
-    ]
+    killed, _ = _unfinished(instance, most_locking)
     for run in killed:
         process = run.tags.get(PROCESS_TAG)
         told = f"Process {process} was killed." if process else "The run's process was killed."
@@ -140,14 +131,34 @@ def close_killed_runs(
     return [run.run_id for run in killed]
 
 
-def unfinished(settings: Settings) -> list[str]:
-    """Return the ids of the runs that have started and not finished, by Dagster's records."""
+def unfinished(settings: Settings) -> tuple[list[str], list[str]]:
+    """Return the ids of the runs whose process was killed, and of those just being started.
+
+    Nobody holds the home's lock, so that none of the runs without an end is at work.
+    """
     with (
         _plain_about_records(settings),
         dg.DagsterInstance.from_config(str(settings.dagster_home.absolute())) as instance,
     ):
-        runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-        return [run.run_id for run in runs]
+        killed, starting = _unfinished(instance, MOST_LOCKING)
+        return [run.run_id for run in killed], [run.run_id for run in starting]
+
+
+def _unfinished(
+    instance: dg.DagsterInstance, most_locking: timedelta
+) -> tuple[list[dg.DagsterRun], list[dg.DagsterRun]]:
+    """Return the runs without an end: those that will have none, and those on their way."""
+    now = datetime.now(UTC)
+    killed: list[dg.DagsterRun] = []
+    starting: list[dg.DagsterRun] = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
+        run = record.dagster_run
+        is_accepted = run.status == dg.DagsterRunStatus.STARTING
+        # Either way, since the clock may have jumped back.
+        waited = abs(now - record.update_timestamp)
+        is_late = waited > (MOST_STARTING if is_accepted else most_locking)
+        (killed if is_late else starting).append(run)
+    return killed, starting
 
 
 def takes_deliveries(settings: Settings) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -12,12 +12,16 @@ from sales_assets.doctor import examine_delivery
 from sales_assets.errors import HomeError, SalesError, SourceError
 from sales_assets.lock import exclusive
 from sales_assets.resources import Home
-from sales_assets.runs import DELIVERY_TAG, close_killed_runs, failed_checks, what_failed
+from sales_assets.runs import (
+    DELIVERY_TAG,
+    MOST_LOCKING,
+    close_killed_runs,
+    failed_checks,
+    what_failed,
+)
 from sales_assets.settings import Settings
 from sales_assets.sources.inbox import Inbox, in_words
 
-# What a run that has started may take until it holds the lock.
-MOST_LOCKING = timedelta(seconds=10)
 # Runs that stop for a reason of their own, such as a full disk, before a delivery is given up.
 MOST_ATTEMPTS = 3
 # What a delivery was like when its run was asked for.

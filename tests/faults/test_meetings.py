@@ -1,5 +1,6 @@
 """Runs that meet on one home: the command line's, those of UI and schedule, and killed ones."""
 
+import re
 import signal
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from sales_assets import runs, schedules
 from sales_assets.definitions import defs
+from sales_assets.doctor import examine
 from sales_assets.resources import WRITER_POOL, Home
 from sales_assets.schedules import killed_runs
 from sales_assets.settings import Settings
@@ -80,6 +82,12 @@ def test_a_command_does_not_begin_while_a_run_of_the_ui_is_under_way(
     assert "succeeded" in run.wait().last_line
 
 
+def told_of_runs(home: Path, *, is_well: bool) -> list[str]:
+    """What the diagnosis says of runs."""
+    found = [each.text for each in examine(Settings(home=home)) if each.is_well == is_well]
+    return [text for text in found if re.match("(no run|run|Run) ", text)]
+
+
 def test_a_killed_run_of_the_ui_is_closed_without_hands(
     home: Path, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,13 +99,16 @@ def test_a_killed_run_of_the_ui_is_closed_without_hands(
         (run,) = instance.get_runs()
         pool = instance.event_log_storage.get_concurrency_info(WRITER_POOL)
     assert (run.status, pool.active_slot_count) == (dg.DagsterRunStatus.STARTED, 1)
-    told = f"PROBLEM  Run {run.run_id[:8]} was killed and is not recorded as failed"
-    assert told in sales(home, "doctor").text
 
     # It may be on its way to the lock.
-    monkeypatch.setattr(schedules, "MOST_LOCKING", timedelta(hours=1))
+    for module in (runs, schedules):
+        monkeypatch.setattr(module, "MOST_LOCKING", timedelta(hours=1))
+    assert f"run {run.run_id[:8]} is just being started" in told_of_runs(home, is_well=True)
     assert tick(home) == "No run was killed."
-    monkeypatch.setattr(schedules, "MOST_LOCKING", timedelta(0))
+    for module in (runs, schedules):
+        monkeypatch.setattr(module, "MOST_LOCKING", timedelta(0))
+    (told,) = told_of_runs(home, is_well=False)
+    assert told.startswith(f"Run {run.run_id[:8]} was killed and is not recorded as failed")
     assert tick(home) == f"Closed: {run.run_id[:8]}."
 
     with instance_of(home) as instance:
@@ -128,6 +139,10 @@ def test_a_run_that_is_being_started_is_closed_only_when_it_never_came_to_work(
     refused = sales(home, "refresh", "--source", str(deliveries.former))
     assert "Run abcdef12 is just being started in the Dagster UI" in refused.sentence
     assert tick(home) == "No run was killed."
+    assert told_of_runs(home, is_well=True) == [
+        "no run was killed", "run abcdef12 is just being started"
+    ]  # fmt: skip
+    assert told_of_runs(home, is_well=False) == []
     monkeypatch.setattr(runs, "MOST_STARTING", timedelta(0))
     assert tick(home) == "Closed: abcdef12."
 
