@@ -340,8 +340,9 @@ def revoke_key(name: str, home: Path | None) -> None:
     type=click.Path(path_type=Path),
     help="Check this directory or .zip instead, and load nothing of it.",
 )
+@click.option("--service", is_flag=True, help="Ask the running service (SALES_SERVICE_URL) too.")
 @home_option
-def doctor(source: Path | None, home: Path | None) -> None:
+def doctor(source: Path | None, service: bool, home: Path | None) -> None:
     """Check the home: can it be written, is it complete, are its models as they were saved?
 
     With --source, check a delivery: every row and file that a refresh would refuse, by line.
@@ -349,7 +350,9 @@ def doctor(source: Path | None, home: Path | None) -> None:
     from sales_assets.doctor import examine, examine_delivery
 
     settings = Settings.choose(home=home)
-    findings = examine_delivery(settings, source) if source else examine(settings)
+    findings = (
+        examine_delivery(settings, source) if source else examine(settings, asks_service=service)
+    )
     for finding in findings:
         click.echo(f"{'ok     ' if finding.is_well else 'PROBLEM'}  {finding.text}")
     if not all(finding.is_well for finding in findings):

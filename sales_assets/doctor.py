@@ -18,6 +18,7 @@ from sales_assets.forecasting.model_store import ENSEMBLE, ModelStore
 from sales_assets.forecasting.release import Release
 from sales_assets.forecasting.retention import members_of, released
 from sales_assets.lock import holder
+from sales_assets.service import look_at
 from sales_assets.settings import Settings
 from sales_assets.sources import kaggle
 from sales_assets.sources.inbox import Inbox, in_words
@@ -48,14 +49,20 @@ class Finding:
     text: str
 
 
-def examine(settings: Settings) -> list[Finding]:
-    """Look at everything in a home that can stay wrong, and change nothing."""
+def examine(settings: Settings, *, asks_service: bool = False) -> list[Finding]:
+    """Look at everything in a home that can stay wrong, and change nothing.
+
+    Args:
+        settings: The home.
+        asks_service: Whether a service is to answer at `settings.service_url`.
+    """
     looks = [_directory, _disk, _lock]
     if settings.home.is_dir():
         # What a refresh under way has not finished is no fault of the home.
         is_busy = holder(settings) is not None
         looks += [] if is_busy else [_runs, _leftovers, _warehouse]
         looks += [_snapshot, _champion, _versions, _release, _quality, _incoming, _rejected]
+        looks += [_service] if asks_service and not is_busy else []
     return [finding for look in (*looks, _source) for finding in _told(look, settings)]
 
 
@@ -227,6 +234,12 @@ def _release(settings: Settings) -> Iterator[Finding]:
     release.verified(settings.serving)
     ModelStore(settings.models).verified(ENSEMBLE, release.version, release.manifest_sha256)
     yield Finding(True, f"services answer with {release.version} and {release.data}")
+
+
+def _service(settings: Settings) -> Iterator[Finding]:
+    # Without a release nothing can be served, which has been told.
+    with suppress(SalesError):
+        yield Finding(*look_at(Release.read(settings.serving), settings))
 
 
 def _quality(settings: Settings) -> Iterator[Finding]:

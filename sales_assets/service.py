@@ -1,4 +1,4 @@
-"""A running service is told of a new release, and tried by a real request."""
+"""A running service is told of a new release, tried by a real request, and looked at."""
 
 import http.client
 import json
@@ -81,6 +81,34 @@ def point_at(release: Release, settings: Settings) -> Tried:
                 says = f"The service at {settings.service_url} gives no answer any more."
             return Tried(True, says, version, model.get("data"))
         time.sleep(LOOK_S)
+
+
+def look_at(release: Release, settings: Settings) -> tuple[bool, str]:
+    """Return whether the service answers with a release and all its members, and a sentence on it.
+
+    Args:
+        release: The newest one.
+        settings: Where the service is.
+    """
+    url = settings.service_url
+    status, ready = _ask(settings, "/readyz")
+    if status is None:
+        return False, f"No service answers at {url}; `sales serve` starts one."
+    model, refused, missing = (ready.get(name) for name in ("model", "refused", "missing"))
+    if status != HTTPStatus.OK or not model:
+        reason = ready.get("detail") or f"it answers by {status}."
+        return False, f"The service at {url} is not ready: {reason}"
+    answers = f"he service at {url} answers with {model['version']}"
+    if refused:
+        return False, f"T{answers} still: {refused}"
+    if not _is(model, release):
+        return False, (
+            f"T{answers} and {model['data']}; it has not loaded the newest release yet, or serves "
+            "another home."
+        )
+    if missing:
+        return False, f"T{answers}, without {', '.join(missing)}; its log says why."
+    return True, f"t{answers} and all its members"
 
 
 def _has_looked(release: Release, settings: Settings) -> bool:

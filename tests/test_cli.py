@@ -310,6 +310,15 @@ def test_the_doctor_finds_a_refreshed_home_well(home: Path) -> None:
     assert "PROBLEM" not in sales("doctor", "--home", home).stdout
 
 
+def test_the_doctor_asks_the_service_where_one_is_to_run(home: Path) -> None:
+    done = sales("doctor", "--service", "--home", home, check=False)
+    assert done.returncode == 1
+    (problem,) = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
+    assert problem == (
+        "PROBLEM  No service answers at http://127.0.0.1:9; `sales serve` starts one."
+    )
+
+
 def test_the_doctor_names_a_changed_model_file(home_copy: Path) -> None:
     file = next((home_copy / "models" / "lightgbm").glob("*/booster_000.txt"))
     file.write_text(file.read_text() + " ")

@@ -1,4 +1,4 @@
-"""A running service is told of a release and tried; without one nothing is amiss."""
+"""A running service is told of a release, tried and looked at; without one nothing is amiss."""
 
 import http.server
 import threading
@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from sales_assets import service as telling
-from sales_assets.service import point_at
+from sales_assets.service import look_at, point_at
 from sales_assets.settings import Settings
 from serving.predictor import Predictor
 from serving.security import Keys
@@ -160,6 +160,44 @@ def test_something_else_on_the_port_is_told(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         tried = point_at(predictor.release, Settings(service_url=url))
+        looked_at = look_at(predictor.release, Settings(service_url=url))
         server.shutdown()
     assert tried.is_running
     assert not tried.is_of(predictor.release)
+    assert looked_at == (False, f"The service at {url} is not ready: it answers by 200.")
+
+
+def test_a_service_that_is_looked_at_answers_with_the_newest_release_whole(
+    client: Client,
+    keys: Keys,
+    predictor: Predictor,
+    service: InProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A monitor needs none of them.
+    keys.add("another")
+    release, url = predictor.release, f"http://127.0.0.1:{client.port}"
+    answers = f"he service at {url} answers with {release.version}"
+    assert look_at(release, at(client)) == (True, f"t{answers} and all its members")
+
+    newer = replace(release, version="20990101T000000Z-00000000")
+    is_well, told = look_at(newer, at(client))
+    assert not is_well
+    assert told.startswith(f"T{answers} and {release.data}; it has not loaded the newest release")
+
+    monkeypatch.setattr(service, "missing", ["lstm", "statistical"])
+    assert look_at(release, at(client)) == (
+        False, f"T{answers}, without lstm, statistical; its log says why."
+    )  # fmt: skip
+
+    monkeypatch.setattr(service, "refused", Refusal("It cannot be used.", newer))
+    assert look_at(newer, at(client)) == (False, f"T{answers} still: It cannot be used.")
+
+    monkeypatch.setattr(service, "predictor", None)
+    assert look_at(newer, at(client)) == (
+        False, f"The service at {url} is not ready: It cannot be used."
+    )  # fmt: skip
+    monkeypatch.setattr(service, "refused", None)
+    assert look_at(newer, at(client)) == (
+        False, f"The service at {url} is not ready: No release is loaded yet."
+    )  # fmt: skip
