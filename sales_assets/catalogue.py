@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from sales_assets.columns import COLUMNS
 from sales_assets.definitions import defs
 from sales_assets.warehouse import SCHEMAS
 
@@ -28,6 +29,16 @@ def as_markdown() -> str:
             "Those of the group `studies` are there once `sales study` has run:",
             f"{', '.join(f'`{_name(spec)}`' for spec in tables if spec.group_name == 'studies')};",
             "`models.tuning` only once it was asked for by name, `sales study tuning`.",
+            "",
+            "## Columns",
+            "",
+            "A name means the same wherever it stands, but where a table's name comes first.",
+            "Features are told in `sql/features/rows.sql`, what an insight measures in the first",
+            "list.",
+            "",
+            "| column | what it is |",
+            "| --- | --- |",
+            *(f"| `{name}` | {COLUMNS[name]} |" for name in sorted(COLUMNS)),
             "",
             "## Assets that are no tables",
             "",

@@ -9,6 +9,7 @@ import dagster as dg
 import duckdb
 from matplotlib.figure import Figure
 
+from sales_assets.columns import meaning
 from sales_assets.forecasting.manifest import Manifest
 from sales_assets.forecasting.model_card import find_card
 from sales_assets.forecasting.model_store import ModelStore
@@ -18,7 +19,7 @@ from sales_assets.warehouse import count
 def describe(
     con: duckdb.DuckDBPyConnection, table: str, upstream: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Return row count, column schema, date range and column lineage of a table.
+    """Return row count, columns with their meaning, date range and column lineage of a table.
 
     Lineage is by name: a column comes from the upstream columns that are called the same.
     """
@@ -27,7 +28,10 @@ def describe(
     metadata: dict[str, Any] = {
         "dagster/row_count": count(con, table),
         "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(name, kind) for name, kind, *_ in columns]
+            columns=[
+                dg.TableColumn(name, kind, description=meaning(table, name))
+                for name, kind, *_ in columns
+            ]
         ),
     }
     if "date" in names:
