@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -18,6 +19,14 @@ CONTEXT.set_forkserver_preload(
         "tests.faults.commands",
     ]
 )
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on, whatever else runs here."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def run_command(arguments: list[str]) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from sales_assets.questions.question import BASES
 from sales_assets.questions.themes import QUESTIONS
 from sales_assets.schedules import incoming, monday_morning
 from tests.faults.commands import Moment, held
+from tests.processes import free_port
 
 KEYS = {
     "raw/loads", "raw/sales", "raw/stores", "raw/plan", "quality/quarantine",
@@ -168,9 +168,7 @@ class Ui:
 @pytest.fixture
 def ui(home_copy: Path) -> Iterator[Ui]:
     """`sales dev` on a refreshed home; what has not stopped after ten seconds is killed."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [Path(sys.executable).parent / "sales", "dev", "--home", str(home_copy)]
     process = subprocess.Popen(
         [*command, "--port", str(port)],

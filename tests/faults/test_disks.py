@@ -20,6 +20,7 @@ from tests.faults.commands import (
     sales,
 )
 from tests.faults.conftest import LIGHT, Deliveries
+from tests.processes import free_port
 
 
 def mounted(*arguments: str) -> None:
@@ -104,7 +105,7 @@ def test_a_home_that_can_only_be_read_is_read_and_not_refreshed(
     for arguments in (
         ("refresh", "--source", str(deliveries.present)),
         ("models", "promote", "newest"),
-        ("dev",),
+        ("dev", "--port", str(free_port())),
     ):
         refused = sales(read_only_home, *arguments).sentence
         assert f"{read_only_home}" in refused

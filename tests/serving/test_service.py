@@ -18,17 +18,11 @@ from sales_assets.forecasting.model_store import ENSEMBLE
 from sales_assets.forecasting.release import FILE, Release
 from sales_assets.settings import Settings
 from tests.conftest import installed_sales, sales
+from tests.processes import free_port
 from tests.serving.conftest import Client
 
 START_S = 240
 STOP_S = 30
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Running:
