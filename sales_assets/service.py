@@ -90,25 +90,26 @@ def look_at(release: Release, settings: Settings) -> tuple[bool, str]:
         release: The newest one.
         settings: Where the service is.
     """
-    url = settings.service_url
+    service = f"The service at {settings.service_url}"
     status, ready = _ask(settings, "/readyz")
     if status is None:
-        return False, f"No service answers at {url}; `sales serve` starts one."
+        return False, f"No service answers at {settings.service_url}; `sales serve` starts one."
     model, refused, missing = (ready.get(name) for name in ("model", "refused", "missing"))
-    if status != HTTPStatus.OK or not model:
+    # Something else may listen there.
+    if status != HTTPStatus.OK or not isinstance(model, dict):
         reason = ready.get("detail") or f"it answers by {status}."
-        return False, f"The service at {url} is not ready: {reason}"
-    answers = f"he service at {url} answers with {model['version']}"
+        return False, f"{service} is not ready: {reason}"
+    answers = f"{service} answers with {model.get('version')}"
     if refused:
-        return False, f"T{answers} still: {refused}"
+        return False, f"{answers} still: {refused}"
     if not _is(model, release):
         return False, (
-            f"T{answers} and {model['data']}; it has not loaded the newest release yet, or serves "
-            "another home."
+            f"{answers} and {model.get('data')}; it has not loaded the newest release yet, or "
+            "serves another home."
         )
     if missing:
-        return False, f"T{answers}, without {', '.join(missing)}; its log says why."
-    return True, f"t{answers} and all its members"
+        return False, f"{answers}, without {', '.join(missing)}; its log says why."
+    return True, f"{answers} and all its members"
 
 
 def _has_looked(release: Release, settings: Settings) -> bool:

@@ -46,6 +46,13 @@ def a_change(predictor: Predictor) -> list[Change]:
     return [Change(3, date, is_open=True)]
 
 
+async def renewed(ingress: Ingress) -> Predictor:
+    """Have it load the newest release, and return what answers then."""
+    await ingress.renew()
+    assert ingress.predictor is not None
+    return ingress.predictor
+
+
 def test_a_release_answers_once_every_member_has_forecast_every_store(ingress: Ingress) -> None:
     asyncio.run(ingress.renew())
     assert ingress.predictor is not None
@@ -74,9 +81,7 @@ def test_a_group_that_fails_is_left_out_until_it_answers_again(
     monkeypatch.setattr(app, "REVIVE_S", 0.01)
 
     async def run() -> None:
-        await ingress.renew()
-        predictor = ingress.predictor
-        assert predictor is not None
+        predictor = await renewed(ingress)
         groups["recurrent"].fails = lambda _: True
         first = await ingress.forecast(predictor, a_change(predictor))
         assert first.degraded == ("lstm",)
@@ -102,9 +107,7 @@ def test_what_goes_wrong_while_groups_are_down_leaves_none_out_for_good(
     monkeypatch.setattr(app, "REVIVE_S", 0.01)
 
     async def run() -> None:
-        await ingress.renew()
-        predictor = ingress.predictor
-        assert predictor is not None
+        predictor = await renewed(ingress)
         groups["recurrent"].fails = lambda _: True
         await ingress.forecast(predictor, a_change(predictor))
         groups["recurrent"].fails = lambda _: False
@@ -128,9 +131,7 @@ def _out_of_memory(*_: object) -> None:
 
 def test_a_long_explanation_that_fails_costs_no_forecast(ingress: Ingress) -> None:
     async def run() -> None:
-        await ingress.renew()
-        predictor = ingress.predictor
-        assert predictor is not None
+        predictor = await renewed(ingress)
         many = predictor.asked(sorted(predictor.stores))
         assert await ingress.explain(predictor, many) is None
         assert ingress.missing == []
@@ -146,9 +147,7 @@ def test_nobody_waits_for_an_explanation_by_who_is_down(
         await asyncio.Event().wait()
 
     async def run() -> None:
-        await ingress.renew()
-        predictor = ingress.predictor
-        assert predictor is not None
+        predictor = await renewed(ingress)
         monkeypatch.setattr(groups["trees"], "_explain", never)
         asked = predictor.asked([3])
         # The first one waits no longer than a forecast would, the next not at all.
@@ -173,9 +172,7 @@ def test_few_long_explanations_are_under_way_at_a_time(
     monkeypatch.setattr(groups["trees"], "_explain", slow)
 
     async def run() -> None:
-        await ingress.renew()
-        predictor = ingress.predictor
-        assert predictor is not None
+        predictor = await renewed(ingress)
         many, few = predictor.asked(sorted(predictor.stores)), predictor.asked([3])
         assert len(few.rows) <= app.FEW_EXPLAINED < len(many.rows)
         tasks = [

@@ -165,6 +165,8 @@ def test_something_else_on_the_port_is_told(
     assert tried.is_running
     assert not tried.is_of(predictor.release)
     assert looked_at == (False, f"The service at {url} is not ready: it answers by 200.")
+    monkeypatch.setattr(telling, "_ask", lambda *_: (200, {"model": "of something else"}))
+    assert look_at(predictor.release, Settings(service_url=url)) == looked_at
 
 
 def test_a_service_that_is_looked_at_answers_with_the_newest_release_whole(
@@ -177,21 +179,21 @@ def test_a_service_that_is_looked_at_answers_with_the_newest_release_whole(
     # A monitor needs none of them.
     keys.add("another")
     release, url = predictor.release, f"http://127.0.0.1:{client.port}"
-    answers = f"he service at {url} answers with {release.version}"
-    assert look_at(release, at(client)) == (True, f"t{answers} and all its members")
+    answers = f"The service at {url} answers with {release.version}"
+    assert look_at(release, at(client)) == (True, f"{answers} and all its members")
 
     newer = replace(release, version="20990101T000000Z-00000000")
     is_well, told = look_at(newer, at(client))
     assert not is_well
-    assert told.startswith(f"T{answers} and {release.data}; it has not loaded the newest release")
+    assert told.startswith(f"{answers} and {release.data}; it has not loaded the newest release")
 
     monkeypatch.setattr(service, "missing", ["lstm", "statistical"])
     assert look_at(release, at(client)) == (
-        False, f"T{answers}, without lstm, statistical; its log says why."
+        False, f"{answers}, without lstm, statistical; its log says why."
     )  # fmt: skip
 
     monkeypatch.setattr(service, "refused", Refusal("It cannot be used.", newer))
-    assert look_at(newer, at(client)) == (False, f"T{answers} still: It cannot be used.")
+    assert look_at(newer, at(client)) == (False, f"{answers} still: It cannot be used.")
 
     monkeypatch.setattr(service, "predictor", None)
     assert look_at(newer, at(client)) == (
