@@ -1,10 +1,10 @@
 """The tables of the warehouse in words, from the assets' own descriptions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
-from sales_assets.columns import COLUMNS
+from sales_assets.columns import FEATURES, GENERAL, INSIGHTS
 from sales_assets.definitions import defs
 from sales_assets.warehouse import SCHEMAS
 
@@ -32,13 +32,18 @@ def as_markdown() -> str:
             "",
             "## Columns",
             "",
-            "A name means the same wherever it stands, but where a table's name comes first.",
-            "Features are told in `sql/features/rows.sql`, what an insight measures in the first",
-            "list.",
+            "A name means the same wherever it stands, but where a table's name comes first. The",
+            "snapshot has the same beside its columns ([querying.md](querying.md)).",
             "",
-            "| column | what it is |",
-            "| --- | --- |",
-            *(f"| `{name}` | {COLUMNS[name]} |" for name in sorted(COLUMNS)),
+            *_columns(GENERAL),
+            "",
+            "### Of features",
+            "",
+            *_columns(FEATURES),
+            "",
+            "### Of insights",
+            "",
+            *_columns(INSIGHTS),
             "",
             "## Assets that are no tables",
             "",
@@ -51,6 +56,11 @@ def as_markdown() -> str:
             "",
         ]
     )
+
+
+def _columns(told: Mapping[str, str]) -> list[str]:
+    rows = [f"| `{name}` | {told[name]} |" for name in sorted(told)]
+    return ["| column | what it is |", "| --- | --- |", *rows]
 
 
 def _is_table(spec: dg.AssetSpec) -> bool:

@@ -32,13 +32,14 @@ _stages = [
     *forecasts.ASSETS,
     *quality.ASSETS,
 ]
-_keys = [list(key.path) for asset in _stages for key in asset.keys]
 
 defs = dg.Definitions(
     assets=[
         *_stages,
         *studies.SPECS,
-        forecasts.publication_asset(upstream=_keys),
+        forecasts.publication_asset(
+            made=[spec for asset in _stages for spec in asset.specs], if_there=studies.SPECS
+        ),
         *insights.REPORTS,
         *releases.ASSETS,
     ],

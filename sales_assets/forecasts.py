@@ -186,12 +186,21 @@ def explanation_parts(home: Home) -> dg.MaterializeResult:
         )
 
 
-def publication_asset(upstream: list[list[str]]) -> dg.AssetsDefinition:
-    """Return the asset that publishes, after everything that is published."""
+def publication_asset(
+    made: list[dg.AssetSpec], if_there: list[dg.AssetSpec]
+) -> dg.AssetsDefinition:
+    """Return the asset that publishes what is made before it, and of other tables those there are.
+
+    What the specs say is written into the snapshot as comments of its tables.
+    """
+    described = {
+        ".".join(spec.key.path): " ".join((spec.description or "").split())
+        for spec in [*made, *if_there]
+    }
 
     @dg.asset(
         key=["published", "snapshot"],
-        deps=upstream,
+        deps=[spec.key for spec in made],
         group_name="published",
         kinds={"duckdb", "parquet"},
         owners=OWNERS,
@@ -207,7 +216,7 @@ def publication_asset(upstream: list[list[str]]) -> dg.AssetsDefinition:
             quality.refuse_what_was_stopped(con, store.chosen())
         with told_plainly():
             champion = store.settled()
-            path = warehouse.publish(home.settings)
+            path = warehouse.publish(home.settings, described)
             if champion:
                 store.crown(champion)
         log.info("published %s", path)

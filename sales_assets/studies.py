@@ -181,13 +181,13 @@ def publish(home: Home) -> None:
     """Put the studies there are into the snapshot that people query."""
     settings = home.settings
     with home.warehouse() as con:
-        tables = [
-            table
-            for table in (f"models.{study.table}" for study in STUDIES.values())
-            if table_exists(con, table)
-        ]
+        described = {
+            f"models.{study.table}": study.says
+            for study in STUDIES.values()
+            if table_exists(con, f"models.{study.table}")
+        }
     with told_plainly():
-        log.info("published %s", publish_tables(settings, tables))
+        log.info("published %s", publish_tables(settings, described))
 
 
 _STEPS = [_step(name, study) for name, study in STUDIES.items()]

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ import duckdb
 import pandas as pd
 
 from sales_assets import faults
+from sales_assets.columns import meaning
 from sales_assets.errors import WarehouseError
 from sales_assets.settings import REPOSITORY, Settings
 
@@ -269,11 +270,15 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def publish(settings: Settings) -> Path:
+def publish(settings: Settings, described: Mapping[str, str] | None = None) -> Path:
     """Replace the snapshot and the Parquet files by the warehouse's present content.
 
     Everything is written beside its final name first; the snapshot is swapped last, so that a
     reader sees the old state or the new one, never a mixture.
+
+    Args:
+        settings: The home.
+        described: What one row of a table means, which becomes the table's comment.
     """
     settings.published.mkdir(parents=True, exist_ok=True)
     fresh = settings.snapshot_path.with_suffix(".duckdb.tmp")
@@ -283,15 +288,20 @@ def publish(settings: Settings) -> Path:
         con.execute(f"attach {_literal(fresh)} as snapshot")
         try:
             con.execute("copy from database warehouse to snapshot")
+            _comment(con, _relations(con, "snapshot"), described or {})
         finally:
             con.execute("detach snapshot")
     return _swapped(fresh, parquet, settings.snapshot_path)
 
 
-def publish_tables(settings: Settings, tables: list[str]) -> Path:
+def publish_tables(settings: Settings, described: Mapping[str, str]) -> Path:
     """Replace some tables of the snapshot, and their Parquet files; all others stay as they are.
 
     For what is made between two refreshes: the warehouse may be in the middle of one.
+
+    Args:
+        settings: The home.
+        described: The tables, each with what one row of it means.
 
     Raises:
         WarehouseError: Nothing has been published yet.
@@ -300,11 +310,12 @@ def publish_tables(settings: Settings, tables: list[str]) -> Path:
         fresh = settings.snapshot_path.with_suffix(".duckdb.tmp")
         shutil.copyfile(settings.snapshot_path, fresh)
     with connect(settings) as con:
-        parquet = _write_parquet(con, tables, settings.published)
+        parquet = _write_parquet(con, described, settings.published)
         con.execute(f"attach {_literal(fresh)} as snapshot")
         try:
-            for table in tables:
+            for table in described:
                 con.execute(f"create or replace table snapshot.{table} as from warehouse.{table}")
+            _comment(con, dict.fromkeys(described, "table"), described)
         finally:
             con.execute("detach snapshot")
     return _swapped(fresh, parquet, settings.snapshot_path)
@@ -322,6 +333,32 @@ def _swapped(fresh: Path, parquet: list[tuple[Path, Path]], snapshot: Path) -> P
     return snapshot
 
 
+def _relations(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
+    """Return each table and view of a database, with which of the two it is."""
+    rows = con.execute(
+        "select schema_name || '.' || table_name, 'table' from duckdb_tables()"
+        " where database_name = $database union all"
+        " select schema_name || '.' || view_name, 'view' from duckdb_views()"
+        " where database_name = $database and not internal",
+        {"database": database},
+    ).fetchall()
+    return dict(rows)
+
+
+def _comment(
+    con: duckdb.DuckDBPyConnection, relations: Mapping[str, str], described: Mapping[str, str]
+) -> None:
+    """Write into the snapshot what its tables and their columns mean, for tools to show."""
+    with transaction(con):
+        for table, kind in relations.items():
+            comments = {f"{kind} snapshot.{table}": described.get(table)}
+            for column, *_ in con.execute(f"describe snapshot.{table}").fetchall():
+                comments[f'column snapshot.{table}."{column}"'] = meaning(table, column)
+            for place, text in comments.items():
+                if text:
+                    con.execute(f"comment on {place} is {_literal(text)}")
+
+
 def _parquet_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
     tables = con.execute(
         "select table_schema || '.' || table_name from information_schema.tables"
@@ -332,7 +369,7 @@ def _parquet_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _write_parquet(
-    con: duckdb.DuckDBPyConnection, tables: list[str], directory: Path
+    con: duckdb.DuckDBPyConnection, tables: Iterable[str], directory: Path
 ) -> list[tuple[Path, Path]]:
     files = []
     for table in tables:
@@ -343,5 +380,5 @@ def _write_parquet(
     return files
 
 
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+def _literal(value: Path | str) -> str:
+    return "'" + str(value).replace("'", "''") + "'"

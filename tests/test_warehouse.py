@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from sales_assets import warehouse
+from sales_assets.columns import COLUMNS
 from sales_assets.errors import WarehouseError
 from sales_assets.settings import Settings
 
@@ -181,6 +182,44 @@ def test_the_snapshot_has_everything_and_can_only_be_read(home):
             con.execute("delete from cleaned.numbers")
 
 
+def comments(home: Settings) -> dict[str, str | None]:
+    with warehouse.connect_snapshot(home) as con:
+        return dict(
+            con.execute(
+                "select table_name, comment from duckdb_tables() where not internal"
+                " union all select view_name, comment from duckdb_views() where not internal"
+                " union all select table_name || '.' || column_name, comment from duckdb_columns()"
+                " where not internal"
+            ).fetchall()
+        )
+
+
+def test_the_snapshot_says_what_its_tables_and_columns_mean(home):
+    with warehouse.connect(home) as con:
+        con.execute("create table forecasts.daily as select 1 as h, 2 as unheard_of")
+        con.execute("create view forecasts.latest as from forecasts.daily")
+        con.execute("create table models.one as select 3 as h")
+    says = {
+        "forecasts.daily": "A store's day.",
+        "forecasts.latest": "The newest",
+        "models.one": "?",
+    }
+
+    warehouse.publish(home, says)
+
+    days_ahead = COLUMNS["h"]
+    expected = {
+        "daily": "A store's day.", "daily.h": days_ahead, "daily.unheard_of": None,
+        "latest": "The newest", "latest.h": days_ahead, "latest.unheard_of": None,
+        "one": "?", "one.h": days_ahead,
+    }  # fmt: skip
+    assert comments(home) == expected
+
+    # What is published alone says it as well, and takes nothing from the others.
+    warehouse.publish_tables(home, {"models.one": "One row."})
+    assert comments(home) == expected | {"one": "One row."}
+
+
 def test_tables_for_people_are_published_as_parquet_too(home):
     write_numbers(home, 1, 2)
     with warehouse.connect(home) as con:
@@ -306,7 +345,7 @@ def test_no_progress_bar_is_drawn_between_what_is_printed(tmp_path):
 def test_some_tables_are_published_without_the_others(tmp_path):
     settings = Settings(home=tmp_path)
     with pytest.raises(WarehouseError, match="Nothing is published"):
-        warehouse.publish_tables(settings, ["models.one"])
+        warehouse.publish_tables(settings, {"models.one": "A number."})
     with warehouse.connect(settings) as con:
         con.execute("create table models.one as select 1 as number")
         con.execute("create table models.two as select 1 as number")
@@ -316,7 +355,7 @@ def test_some_tables_are_published_without_the_others(tmp_path):
         con.execute("update models.two set number = 2")
         con.execute("create table models.three as select 3 as number")
 
-    warehouse.publish_tables(settings, ["models.one", "models.three"])
+    warehouse.publish_tables(settings, {"models.one": "A number.", "models.three": "Another."})
 
     with warehouse.connect_snapshot(settings) as con:
         said = [con.execute(f"from models.{name}").fetchall() for name in ("one", "two", "three")]

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
@@ -160,8 +160,9 @@ class LSTM(Member):
         learnt = Frames(rows, known.history)
         windows = self._windows(learnt, self.reference.at(rows))
         seeds = range(self.settings.seed, self.settings.seed + self.parameters.seeds)
-        self.networks = [self._trained(windows, cutoff, seed) for seed in seeds]
-        self.served = _served(self.settings.threads, self.networks)
+        trained = [self._trained(windows, cutoff, seed) for seed in seeds]
+        self.networks = [one.network for one in trained]
+        self.served = _mean(tensorflow(self.settings.threads), trained)
         return self
 
     def predict(self, asked: Frames) -> NDArray[np.float64]:
@@ -232,14 +233,14 @@ class LSTM(Member):
         )
 
     def _trained(self, windows: Windows, cutoff: date, seed: int) -> Any:
-        """Return a network trained on the windows."""
+        """Return a network trained on the windows, compiled."""
         assert self.inputs is not None, "fit comes first"
         chosen, horizon = self.parameters, np.timedelta64(self.settings.horizon, "D")
         last = np.datetime64(cutoff)
         tf = tensorflow(self.settings.threads)
         tf.keras.utils.set_random_seed(seed)
-        network = _network(tf, chosen, self.inputs)
-        training = _Training(tf, network, windows, _weights(windows, last, chosen), chosen, seed)
+        compiled = _compiled(tf, _network(tf, chosen, self.inputs))
+        training = _Training(tf, compiled, windows, _weights(windows, last, chosen), chosen, seed)
 
         ended = windows.cutoff + horizon <= last - horizon
         judged = ~ended & (windows.cutoff <= last - horizon)
@@ -251,7 +252,7 @@ class LSTM(Member):
             # Too short a history to hold anything back.
             epochs, rate = chosen.epochs, chosen.learning_rate
         training.run(np.arange(len(windows.store)), epochs, rate)
-        return network
+        return compiled
 
 
 class _Training:
@@ -260,19 +261,19 @@ class _Training:
     def __init__(
         self,
         tf: Any,
-        network: Any,
+        compiled: Any,
         windows: Windows,
         weights: NDArray[np.float32],
         chosen: LSTMSettings,
         seed: int,
     ) -> None:
-        self.tf, self.network, self.windows, self.weights = tf, network, windows, weights
+        self.serve, self.windows, self.weights = compiled.serve, windows, weights
         self.chosen, self.seed = chosen, seed
         self.draw = np.random.default_rng(seed)
         self.optimizer = tf.keras.optimizers.AdamW(
             chosen.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=1.0
         )
-        self.step = _step(tf, network, self.optimizer)
+        self.step = _step(tf, compiled.network, self.optimizer)
 
     def until_worse(self, learnt: NDArray[np.int64], judged: NDArray[np.int64]) -> None:
         """Train until the error on the judged windows has not fallen for some epochs.
@@ -328,7 +329,7 @@ class _Training:
         """Return the mean absolute error of log sales over the judged windows."""
         outputs = np.concatenate(
             [
-                self.network([*_batch(self.windows, judged[start:end])], training=False).numpy()
+                self.serve(*_batch(self.windows, judged[start:end])).numpy()
                 for start, end in _chunks(len(judged), CHUNK)
             ]
         )
@@ -376,7 +377,7 @@ def _step(tf: Any, network: Any, optimizer: Any) -> Callable[..., Any]:
     """Return the compiled function that learns one batch and returns its loss."""
     optimizer.build(network.trainable_variables)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def step(past: Any, future: Any, store: Any, target: Any, weight: Any) -> Any:
         with tf.GradientTape() as tape:
             output = network([past, future, store], training=True)
@@ -389,21 +390,36 @@ def _step(tf: Any, network: Any, optimizer: Any) -> Callable[..., Any]:
     return step_of_batch
 
 
-def _served(threads: int, networks: list[Any]) -> Any:
-    """Return a module whose `serve` gives the mean of the networks, compiled once."""
-    tf = tensorflow(threads)
+def _compiled(tf: Any, network: Any) -> Any:
+    """Return a module that holds the network, and whose `serve` asks it, compiled."""
     module = tf.Module()
-    module.networks = networks
+    module.network = network
 
     def serve(past: Any, future: Any, store: Any) -> Any:
-        outputs = [network([past, future, store], training=False) for network in networks]
-        return tf.add_n(outputs) / len(outputs)
+        return network([past, future, store], training=False)
 
-    signature = [
-        tf.TensorSpec(part.shape, part.dtype, name=part.name) for part in networks[0].inputs
-    ]
-    module.serve = tf.function(serve, input_signature=signature)
+    signature = [tf.TensorSpec(part.shape, part.dtype, name=part.name) for part in network.inputs]
+    module.serve = _function(tf, serve, signature)
     return module
+
+
+def _mean(tf: Any, compiled: list[Any]) -> Any:
+    """Return a module whose `serve` gives the mean of the compiled networks."""
+    module = tf.Module()
+    module.compiled = compiled
+
+    def serve(past: Any, future: Any, store: Any) -> Any:
+        return tf.add_n([one.serve(past, future, store) for one in compiled]) / len(compiled)
+
+    module.serve = _function(tf, serve, compiled[0].serve.input_signature)
+    return module
+
+
+def _function(tf: Any, serve: Callable[..., Any], signature: Sequence[Any]) -> Any:
+    """Compile a function once; at its first calls TensorFlow would warn of fit after fit."""
+    function = tf.function(serve, input_signature=signature, autograph=False)
+    function.get_concrete_function()
+    return function
 
 
 def _batch(windows: Windows, chunk: NDArray[np.int64]) -> Batch:

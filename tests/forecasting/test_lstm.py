@@ -212,10 +212,10 @@ def test_training_counts_each_day_as_its_window_counts(known, cutoff, settings, 
 def test_what_is_learnt_from_is_the_mean_square_by_weight(one, known, settings):
     """At first, when a network says the reference, its error is the target."""
     tf = tensorflow(1)
-    network = lstm._network(tf, settings.lstm, one.inputs)
     windows = windows_of(known, one)
     weights = windows.weight * np.arange(1, len(windows.store) + 1, dtype=np.float32)[:, None]
-    training = lstm._Training(tf, network, windows, weights, settings.lstm, seed=1)
+    compiled = lstm._compiled(tf, lstm._network(tf, settings.lstm, one.inputs))
+    training = lstm._Training(tf, compiled, windows, weights, settings.lstm, seed=1)
     some = np.arange(0, len(windows.store), 40)
 
     tf.config.run_functions_eagerly(True)

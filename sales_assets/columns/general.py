@@ -1,13 +1,8 @@
-"""What columns mean: shown by the Dagster UI, and in docs/tables.md.
-
-A name that means the same wherever it stands has one line. Where a table means something else by
-it, the table's name comes first. Features are told by `sql/features/rows.sql`, what single insights
-measure by their own descriptions.
-"""
+"""Columns of deliveries, cleaned tables, forecasts, models and monitoring."""
 
 LOG_PART = "What it adds to the log of the forecast."
 
-COLUMNS = {
+GENERAL = {
     # Stores and days
     "store_id": "Number of the store.",
     "date": "The day.",
@@ -185,8 +180,3 @@ COLUMNS = {
     "failed": "How many of the rest are critical.",
     "failing_rows": "Rows that fail any of them.",
 }
-
-
-def meaning(table: str, column: str) -> str | None:
-    """Return what a column means, or nothing where that is told elsewhere."""
-    return COLUMNS.get(f"{table}.{column}", COLUMNS.get(column))
