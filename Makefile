@@ -25,9 +25,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 		echo "Python 3.11 to 3.13 is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another one by 'make PYTHON=python3.12'." >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing the locked packages into $(VENV); this takes a few minutes the first time."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
-	@# By all cores, where pip would use one; as pip does, it leaves what cannot be compiled.
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+	@# The lock names everything, so that there is nothing to resolve.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
+	@# By all cores, where pip would use one; what cannot be compiled is left, as by pip, and packages' own tests.
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

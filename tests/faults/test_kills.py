@@ -142,7 +142,7 @@ def look(snapshot: Path, stop: Any, answer: Any) -> None:
     """Open the snapshot again and again as a stranger would, and return what was seen."""
     seen: dict[tuple, int] = {}
     error = None
-    while error is None and not stop.wait(0.01):
+    while error is None and not stop.wait(0.05):
         try:
             with duckdb.connect(snapshot, read_only=True) as con:
                 state = con.execute(
