@@ -1,6 +1,5 @@
 """A small chain, generated once: as files, as a warehouse in memory, and as a refreshed home."""
 
-import gc
 import os
 import shutil
 import subprocess
@@ -59,11 +58,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; all else stays in order."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
-
-
-def pytest_collection_finish() -> None:
-    """Spare each collection of garbage the million objects of what is imported."""
-    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

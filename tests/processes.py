@@ -11,14 +11,12 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         "great_expectations",
-        "dagster._core.storage.sqlite_storage",
-        "dagster._core.storage.upath_io_manager",
+        "sales_assets.definitions",
         "sales_assets.doctor",
         "sales_assets.printing",
         "statsforecast",
         "tensorflow",
         "tests.faults.commands",
-        "tests.ready",
     ]
 )
 

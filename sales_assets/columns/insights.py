@@ -2,6 +2,7 @@
 
 LOWER = "Lower bound of the 95 % interval; empty where it would rest on too little."
 UPPER = "Upper bound of the 95 % interval; empty where it would rest on too little."
+BOUNDED = ("effect", "sales", "customers", "customer", "basket", "without_promo", "lift")
 
 INSIGHTS = {
     # What several insights tell
@@ -14,30 +15,8 @@ INSIGHTS = {
         "By which share sales are above the stores' usual days of that weekday and promotion."
     ),
     "customers_effect": "As sales_effect, of customers; empty if they were not counted.",
-    **dict.fromkeys(
-        (
-            "effect_lo_95",
-            "sales_lo_95",
-            "customers_lo_95",
-            "customer_lo_95",
-            "basket_lo_95",
-            "without_promo_lo_95",
-            "lift_lo_95",
-        ),
-        LOWER,
-    ),
-    **dict.fromkeys(
-        (
-            "effect_hi_95",
-            "sales_hi_95",
-            "customers_hi_95",
-            "customer_hi_95",
-            "basket_hi_95",
-            "without_promo_hi_95",
-            "lift_hi_95",
-        ),
-        UPPER,
-    ),
+    **{f"{effect}_lo_95": LOWER for effect in BOUNDED},
+    **{f"{effect}_hi_95": UPPER for effect in BOUNDED},
     # All answers
     "insights.answers.place": "Place of the question in the report, counting from 1.",
     "theme": "Part of the report that the question is in.",
