@@ -288,7 +288,7 @@ def publish(settings: Settings, described: Mapping[str, str] | None = None) -> P
         con.execute(f"attach {_literal(fresh)} as snapshot")
         try:
             con.execute("copy from database warehouse to snapshot")
-            _comment(con, _relations(con, "snapshot"), described or {})
+            _comment(con, _relations(con), described or {})
         finally:
             con.execute("detach snapshot")
     return _swapped(fresh, parquet, settings.snapshot_path)
@@ -333,14 +333,13 @@ def _swapped(fresh: Path, parquet: list[tuple[Path, Path]], snapshot: Path) -> P
     return snapshot
 
 
-def _relations(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
-    """Return each table and view of a database, with which of the two it is."""
+def _relations(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return each table and view of the snapshot, with which of the two it is."""
     rows = con.execute(
         "select schema_name || '.' || table_name, 'table' from duckdb_tables()"
-        " where database_name = $database union all"
+        " where database_name = 'snapshot' union all"
         " select schema_name || '.' || view_name, 'view' from duckdb_views()"
-        " where database_name = $database and not internal",
-        {"database": database},
+        " where database_name = 'snapshot' and not internal"
     ).fetchall()
     return dict(rows)
 
