@@ -289,25 +289,28 @@ def page(
 
 @dataclass
 class Held:
-    """Comparisons that the page asks for, which wait until a test lets them be answered."""
+    """What the page asks for at an address, which waits until a test lets it be answered."""
 
     page: Page
+    address: str
     routes: list[Route] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.page.route(self.address, lambda route: self.routes.append(route))
+
     def next(self) -> Route:
-        """Return the comparison that waits, once there is one."""
+        """Return the question that waits, once there is one."""
         for _ in range(PATIENCE_MS // 20):
             if self.routes:
                 return self.routes.pop()
             self.page.wait_for_timeout(20)
-        raise AssertionError("no comparison was asked for")
+        raise AssertionError(f"{self.address} was not asked for")
 
 
 @pytest.fixture
 def held(page: Page) -> Held:
-    held = Held(page)
-    page.route("**/scenario", lambda route: held.routes.append(route))
-    return held
+    """The comparisons that the page asks for."""
+    return Held(page, "**/scenario")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.serving.conftest import needs_browser
+from tests.serving.conftest import Held, needs_browser
 from tests.serving.planner import STORE
 
 pytestmark = needs_browser
@@ -42,12 +42,12 @@ def test_what_the_page_can_do_without_keeps_it_from_nothing(page: Page, part: st
 
 
 def test_a_page_that_waits_for_a_part_of_itself_says_so(page: Page) -> None:
-    waiting: list[Route] = []
-    page.route("**/planner/format.js", lambda route: waiting.append(route))
+    held = Held(page, "**/planner/format.js")
     page.goto(ADDRESS, wait_until="commit")
+    part = held.next()
     start = page.get_by_role("main").get_by_role("status")
     expect(start).to_contain_text("Loading…")
     expect(start.get_by_text("Reload the page if this stays.")).to_have_css("opacity", "1")
-    waiting.pop().continue_()
+    part.continue_()
     expect(page.get_by_role("heading", name=f"Store {STORE}", level=1)).to_be_visible()
     expect(page.get_by_text("Reload the page")).to_have_count(0)
