@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -74,22 +75,29 @@ def examine_part(con: duckdb.DuckDBPyConnection, part: Any, settings: Settings) 
 
 def validate(frame: pd.DataFrame, suite: Any) -> list[Outcome]:
     """Validate a frame against a suite of Great Expectations."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
-    gx = importlib.import_module("great_expectations")
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    batch = (
-        context.data_sources.add_pandas("warehouse")
-        .add_dataframe_asset(suite.name)
-        .add_batch_definition_whole_dataframe("all")
-        .get_batch({"dataframe": frame})
-    )
+    batch = _frames().get_batch({"dataframe": frame})
     evidence = {
         "result_format": "BASIC",
         "partial_unexpected_count": EVIDENCE_ROWS,
         "include_unexpected_rows": True,
     }
-    return [_outcome(result) for result in batch.validate(suite, result_format=evidence).results]
+    results = batch.validate(suite, result_format=evidence).results
+    # What was validated would be kept until the next frame comes.
+    kept = batch.datasource.execution_engine.batch_manager
+    kept.batch_data_cache.clear()
+    kept.reset_batch_cache()
+    return [_outcome(result) for result in results]
+
+
+@cache
+def _frames() -> Any:
+    """Return what hands frames to Great Expectations, which takes longer to make than to use."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
+    gx = importlib.import_module("great_expectations")
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    frames = context.data_sources.add_pandas("warehouse").add_dataframe_asset("frame")
+    return frames.add_batch_definition_whole_dataframe("all")
 
 
 def _outcome(result: Any) -> Outcome:

@@ -111,10 +111,11 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 def create_schemas(con: duckdb.DuckDBPyConnection) -> None:
     """Create the schemas of the warehouse where they are missing, and the functions of queries."""
-    for schema in SCHEMAS:
-        con.execute(f"create schema if not exists {schema}")
-    for function in FUNCTIONS:
-        query(con, f"functions/{function}")
+    with transaction(con):
+        for schema in SCHEMAS:
+            con.execute(f"create schema if not exists {schema}")
+        for function in FUNCTIONS:
+            query(con, f"functions/{function}")
 
 
 @cache

@@ -1,5 +1,7 @@
 """What a check tells: of each failing row who it is, and whether the refresh must stop."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import dagster as dg
@@ -39,6 +41,21 @@ def outcomes() -> list[Outcome]:
         ],
     )
     return validate(days, suite)
+
+
+def test_each_frame_is_judged_by_its_own_rows_and_none_is_kept() -> None:
+    import great_expectations as gx
+    from great_expectations import expectations as gxe
+
+    suite = gx.ExpectationSuite(
+        name="count", expectations=[gxe.ExpectTableRowCountToEqual(description="2", value=2)]
+    )
+    frames = [pd.DataFrame({"sales": range(rows)}) for rows in (1, 2, 3)]
+    assert [validate(frame, suite)[0].is_met for frame in frames] == [False, True, False]
+    kept = [weakref.ref(frame) for frame in frames]
+    del frames
+    gc.collect()
+    assert [frame() for frame in kept] == [None] * 3
 
 
 def test_a_failing_row_is_told_by_what_identifies_it(outcomes: list[Outcome]) -> None:

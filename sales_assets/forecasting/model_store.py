@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import TypeVar
@@ -340,6 +341,7 @@ def _previous(present: Champion | None, version: str) -> str | None:
     return present.previous if present.version == version else present.version
 
 
+@cache
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that decide what a fitted model is."""
     return {library: library_version(library) for library in LIBRARIES}
