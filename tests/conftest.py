@@ -50,8 +50,11 @@ SMALL = {
 }
 
 
-# They take minutes each, and come first: what is left fills the other worker meanwhile.
-LONGEST = ("test_real_data.py", "test_weeks.py", "test_kills.py", "test_refresh.py")
+# They take a minute or more each, and come first: what is left fills the other workers meanwhile.
+LONGEST = (
+    "test_real_data.py", "test_weeks.py", "test_kills.py", "test_refresh.py", "test_dagster.py",
+    "test_champions.py", "test_no_peeking.py", "test_studies.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
